@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// The errors a Fleet answers with; error.go turns them into statuses.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrExists      = errors.New("exists already")
+	ErrInUse       = errors.New("still in use")
+	ErrUnknownHost = errors.New("unknown host")
+	// ErrUnavailable is returned when the hub cannot make something durable
+	// now, or has more in flight than it may: nothing was done.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// Receipt is what a durable report or goodbye is answered with.
+type Receipt struct {
+	PollIntervalSeconds int
+	Blocked             bool
+	DesiredGeneration   uint64
+}
+
+// Reporter takes what hosts say. Both methods return only when it is on stable
+// storage or refused, keep nothing of their arguments, and may be called from
+// any number of goroutines.
+type Reporter interface {
+	// Record stores a report that Scan accepted. Errors: ErrUnknownHost, ErrUnavailable.
+	Record(s *messages.Summary, body []byte) (Receipt, error)
+	// Goodbye holds the host's alarms. Errors: ErrUnknownHost, ErrUnavailable.
+	Goodbye(g messages.Goodbye) (Receipt, error)
+}
+
+// Fleet is what the API asks of the hub, one method a question. Every method
+// may return ErrUnavailable; the others are named.
+type Fleet interface {
+	Reporter
+
+	AddCustomer(ctx context.Context, id messages.CustomerID, name string) (messages.Customer, error) // ErrExists
+	SetBlocked(ctx context.Context, id messages.CustomerID, blocked bool) (messages.Customer, error) // ErrNotFound
+	RemoveCustomer(ctx context.Context, id messages.CustomerID) error                                // ErrNotFound, ErrInUse
+	Customer(ctx context.Context, id messages.CustomerID) (messages.Customer, error)                 // ErrNotFound
+	// Customers are ordered by id; after is exclusive.
+	Customers(ctx context.Context, after messages.CustomerID, limit int) ([]messages.Customer, error)
+
+	// MintHost makes a host and its key, shown once. ErrNotFound: no such customer.
+	MintHost(ctx context.Context, c messages.CustomerID, pollIntervalSeconds int) (messages.HostID, messages.Secret, error)
+	RotateKey(ctx context.Context, id messages.HostID) (messages.Secret, error) // ErrNotFound
+	RevokeKey(ctx context.Context, id messages.HostID) error                    // ErrNotFound
+	RemoveHost(ctx context.Context, id messages.HostID) error                   // ErrNotFound
+	Host(ctx context.Context, id messages.HostID) (HostView, error)             // ErrNotFound
+	// Hosts are ordered by id; after is exclusive.
+	Hosts(ctx context.Context, f HostFilter, after messages.HostID, limit int) ([]HostView, error)
+	Guests(ctx context.Context, id messages.HostID) ([]messages.GuestRecord, error)
+
+	// Reports are newest first. The zero ref starts at the newest; next is zero at the end.
+	Reports(ctx context.Context, id messages.HostID, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
+	// Report is one report's body as it was received. ErrNotFound.
+	Report(ctx context.Context, id messages.HostID, r messages.ReportID) ([]byte, error)
+
+	// Events are oldest first; after is exclusive.
+	Events(ctx context.Context, f EventFilter, after messages.EventID, limit int) ([]messages.Event, error)
+
+	AddRoute(ctx context.Context, r messages.Route) (messages.Route, error) // ErrNotFound: no such customer
+	RemoveRoute(ctx context.Context, id messages.RouteID) error             // ErrNotFound
+	Routes(ctx context.Context) ([]messages.Route, error)
+	// TestRoute sends one notification now and tells what the far end said. ErrNotFound.
+	TestRoute(ctx context.Context, id messages.RouteID) (RouteAnswer, error)
+
+	// Deliveries are newest first; the empty state is every state; before is exclusive.
+	Deliveries(ctx context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
+	RetryDelivery(ctx context.Context, id messages.DeliveryID) error // ErrNotFound
+
+	// Backup streams a consistent copy of the store to w.
+	Backup(ctx context.Context, w io.Writer) error
+	// Health says how the hub is; Ready is false while it cannot accept reports.
+	Health() Health
+}
+
+// HostFilter narrows a list of hosts; zero fields match all.
+type HostFilter struct {
+	CustomerID messages.CustomerID
+	Phase      *messages.Phase
+}
+
+// EventFilter narrows a list of events; zero fields match all.
+type EventFilter struct {
+	CustomerID messages.CustomerID
+	HostID     messages.HostID
+	Type       messages.EventType
+}
+
+// HostView is a host with its state as of Now in listening time.
+type HostView struct {
+	Host    messages.Host
+	State   messages.HostState
+	Silence time.Duration // listening time since the last contact; 0 when new
+}
+
+// ReportView is a line in the list of a host's reports.
+type ReportView struct {
+	ID         messages.ReportID
+	ReceivedAt time.Time
+	ReportedAt time.Time
+	Figures    messages.Figures
+	Bytes      int
+}
+
+// RouteAnswer is what the far end of a route said to a test.
+type RouteAnswer struct {
+	OK         bool   `json:"ok"`
+	StatusCode int    `json:"status_code,omitempty"`
+	Answer     string `json:"answer,omitempty"` // at most 500 bytes of the body
+	Error      string `json:"error,omitempty"`
+	DurationMS int64  `json:"duration_ms"`
+}
+
+// Health is the hub's own state, for /readyz, /metrics and the status page.
+type Health struct {
+	Ready          bool
+	Reason         string // why not ready, in one line
+	StartedAt      time.Time
+	Listening      bool
+	Listened       time.Duration
+	Hosts          [4]int // by messages.Phase
+	Customers      int
+	ReportsTotal   uint64 // accepted since start
+	RepeatsTotal   uint64
+	RefusedTotal   uint64 // 503 since start
+	EventsTotal    uint64
+	BatchesTotal   uint64
+	ActorPanics    uint64
+	DeadLetters    uint64
+	PendingOut     int // deliveries not yet sent
+	DeadOut        int
+	InFlight       int
+	LastCommitTook time.Duration
+	StoreBytes     int64
+	DiskFreeBytes  uint64
+}

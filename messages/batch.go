@@ -1,0 +1,61 @@
+package messages
+
+import "time"
+
+// Batch is the unit of durable change: everything in it is on stable storage,
+// or nothing. It carries decided facts (instants, ids, sequence numbers), never
+// "now" and no randomness, so that applying it twice is applying it once.
+//
+// Bodies are made durable before the rest: a HostState never points to a body
+// that a power cut could take.
+type Batch struct {
+	Sequence uint64    // contiguous from 1
+	At       time.Time // hub's clock when the batch was closed
+	Ledger   Ledger
+
+	Reports []StoredReport // one blob in the history of Day
+
+	Hosts      []HostState
+	Guests     []GuestsSeen
+	Events     []Event
+	Deliveries []Delivery // put: new or changed
+
+	PutCustomers []Customer
+	PutHosts     []Host
+	PutKeys      []Key
+	PutRoutes    []Route
+	DelCustomers []CustomerID
+	DelHosts     []HostID // with state, guests and keys; events and history stay
+	DelRoutes    []RouteID
+}
+
+// Day is the history store that the batch's reports go to: days since
+// 1970-01-01 UTC of At.
+func (b *Batch) Day() uint32 { return uint32(b.At.Unix() / 86400) }
+
+// Ledger is how long the hub has listened, as of a moment of its wall clock.
+// Every batch extends it, so no contact is ever ahead of it.
+type Ledger struct {
+	Listened Listened
+	At       time.Time
+}
+
+// StoredReport is a report's body with what a list of reports shows.
+type StoredReport struct {
+	ID         ReportID
+	HostID     HostID
+	ReceivedAt time.Time
+	ReportedAt time.Time // agent's clock; zero when it did not say
+	Previous   ReportRef // the host's report stored before this one
+	Figures    Figures
+	Body       []byte // as received, inflated
+}
+
+// GuestsSeen is the guests of a host's newest report, when they differ from
+// those of the report before: present ones are updated, absent ones get
+// LastSeenAt = At. Intent is left alone.
+type GuestsSeen struct {
+	HostID HostID
+	At     time.Time
+	Guests []Guest
+}

@@ -1,0 +1,287 @@
+package messages
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Customer owns hosts; events belong to a customer.
+type Customer struct {
+	ID          CustomerID `json:"customer_id"`
+	DisplayName string     `json:"display_name"`
+	Blocked     bool       `json:"blocked"`
+	CreatedAt   time.Time  `json:"created_at"`
+}
+
+// Host is the operator's intent for a host. A report never touches it.
+type Host struct {
+	ID         HostID     `json:"host_id"`
+	CustomerID CustomerID `json:"customer_id"`
+	CreatedAt  time.Time  `json:"created_at"`
+	// PollIntervalSeconds is the host's own interval; 0 means the hub's. Above
+	// the hub's it scales both thresholds of the switch by the same factor.
+	PollIntervalSeconds int             `json:"poll_interval_seconds,omitempty"`
+	DesiredGeneration   uint64          `json:"desired_generation"`
+	Desired             json.RawMessage `json:"desired,omitempty"`
+	DRRecord            json.RawMessage `json:"dr_record,omitempty"`
+}
+
+// Phase is where a host's dead-man's switch stands.
+type Phase uint8
+
+// The phases. A host is new until its first contact and never alarms before.
+const (
+	PhaseNew Phase = iota
+	PhaseOK
+	PhaseStale
+	PhaseDown
+)
+
+var phaseNames = [...]string{"new", "ok", "stale", "down"}
+
+// String is the phase's word on the wire.
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return "unknown"
+}
+
+// MarshalText writes the phase's word.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// ParsePhase reads the phase's word; ok is false for any other.
+func ParsePhase(s string) (p Phase, ok bool) {
+	for i, n := range phaseNames {
+		if n == s {
+			return Phase(i), true
+		}
+	}
+	return 0, false
+}
+
+// Listened counts the time for which the hub could accept reports, since it
+// was first started, in nanoseconds. It stands still while the hub is off,
+// suspended, not listening or refusing writes; silence is a difference of two.
+type Listened int64
+
+// Duration is the same number as a time.Duration.
+func (l Listened) Duration() time.Duration { return time.Duration(l) }
+
+// Add is l moved by d.
+func (l Listened) Add(d time.Duration) Listened { return l + Listened(d) }
+
+// ReportRef says where a report's body lies in the history: the day's store,
+// the batch's blob in it, the entry in the blob. The zero value is none.
+type ReportRef struct {
+	Day   uint32 // days since 1970-01-01 UTC, of the hub's clock at the commit
+	Batch uint64 // Batch.Sequence
+	Entry uint32 // index in Batch.Reports
+}
+
+// IsZero reports whether r points nowhere.
+func (r ReportRef) IsZero() bool { return r == ReportRef{} }
+
+// Figures are what the fleet's list shows of a report. A ratio is NaN when the
+// report did not say.
+type Figures struct {
+	CPUUsedRatio    float32
+	MemoryUsedRatio float32
+	DiskUsedRatio   float32
+	GuestTotal      uint16
+	GuestRunning    uint16 // only status "running"
+	Cloudflared     string
+}
+
+// HostState is a host's reality as of its last durable change: what its actor
+// holds in memory, and what storage keeps beside the newest body. Instants are
+// nanoseconds of Unix time on the hub's clock unless they say otherwise; 0 is
+// never.
+type HostState struct {
+	ID           HostID
+	Phase        Phase
+	SkewAlarmed  bool // clock_skew was raised and has not returned
+	PhaseSince   int64
+	ContactAt    int64    // wall clock of the last contact, for people
+	ContactHeard Listened // the same moment in listening time, for the switch
+	ReportAt     int64    // wall clock of the newest report
+	ReportedAt   int64    // the agent's clock in it; 0 when it did not say
+	UptimeSecs   uint32   // of the newest report
+
+	// Ordering. Streams are kept as 64-bit hashes. Seen has bit i set when
+	// Sequence−i was stored: an exact repeat is known by it.
+	Stream   uint64
+	Retired  [3]uint64
+	Sequence uint64
+	Seen     uint64
+
+	BootHash  uint64 // of boot_id; 0 when never told
+	GuestHash uint64 // of the guests' reality; 0 before the first report
+
+	Incident     IncidentID // open from host_stale to host_recovered
+	HeldUntil    Listened   // a goodbye holds alarms until then
+	HeldReason   string     // the goodbye's reason, while held or late
+	AgentVersion string
+	Figures      Figures
+	Last         ReportRef // the newest report's body
+}
+
+// KeyKind says what a key opens.
+type KeyKind uint8
+
+// The kinds of stored keys. The global key lives in the configuration.
+const (
+	KeyHost     KeyKind = iota + 1 // report and goodbye of one host
+	KeyCustomer                    // controllers' reports of one customer
+)
+
+// Key is the record of an API key: its hash, never the key. Revocation and
+// replacement overwrite the record; it is deleted with its host only.
+type Key struct {
+	Hash       KeyHash
+	Kind       KeyKind
+	HostID     HostID
+	CustomerID CustomerID
+	CreatedAt  time.Time
+	// Replaces is the key that this one takes over from at its first use.
+	Replaces KeyHash
+	// ExpiresAt ends a replaced key's life when its successor was never used.
+	ExpiresAt time.Time
+	RevokedAt time.Time
+}
+
+// GuestRecord is what the hub knows of a guest. Reality comes from reports;
+// intent (APIKey, DesiredSpec) only from operators.
+type GuestRecord struct {
+	HostID            HostID          `json:"host_id"`
+	VMID              VMID            `json:"vmid"`
+	Kind              string          `json:"kind,omitempty"`
+	DisplayName       string          `json:"display_name"`
+	Status            string          `json:"status"`
+	ControllerVersion string          `json:"controller_version"`
+	FirstSeenAt       time.Time       `json:"first_seen_at"`
+	LastSeenAt        time.Time       `json:"last_seen_at"` // zero while it is in the host's newest report
+	APIKeyHash        *KeyHash        `json:"-"`
+	DesiredSpec       json.RawMessage `json:"desired_spec,omitempty"`
+}
+
+// EventType is one of the words of the spec.
+type EventType string
+
+// The types that the hub emits today.
+const (
+	HostStale      EventType = "host_stale"
+	HostDown       EventType = "host_down"
+	HostRecovered  EventType = "host_recovered"
+	HostRebooted   EventType = "host_rebooted"
+	ClockSkew      EventType = "clock_skew"
+	RouteFailing   EventType = "route_failing"
+	RouteRecovered EventType = "route_recovered"
+	HubGap         EventType = "hub_gap"
+	RouteTest      EventType = "route_test" // never stored: made by `route test`
+)
+
+// Severity orders event types for routes that filter by it.
+type Severity uint8
+
+// The severities.
+const (
+	SeverityInfo Severity = iota
+	SeverityWarning
+	SeverityCritical
+)
+
+// Severity says how much a type matters. A recovery has the severity of its
+// alarm, so that a route which hears the alarm hears the end of it.
+func (t EventType) Severity() Severity {
+	switch t {
+	case HostDown, HostRecovered, RouteFailing, RouteRecovered:
+		return SeverityCritical
+	case HostStale, ClockSkew, HubGap:
+		return SeverityWarning
+	}
+	return SeverityInfo
+}
+
+// Event is a durable fact. IDs rise in the order of commits, so a reader that
+// asks for what came after the last id it saw misses nothing.
+type Event struct {
+	ID         EventID     `json:"event_id"`
+	Sequence   uint64      `json:"-"` // contiguous from 1
+	Type       EventType   `json:"type"`
+	At         time.Time   `json:"at"`
+	CustomerID CustomerID  `json:"customer_id,omitempty"` // empty: the hub's own
+	HostID     HostID      `json:"host_id,omitempty"`
+	RouteID    RouteID     `json:"route_id,omitempty"`
+	IncidentID IncidentID  `json:"incident_id,omitempty"`
+	Summary    string      `json:"summary"` // one line, fits a lock screen
+	Detail     EventDetail `json:"detail"`
+}
+
+// EventDetail is what is known beside the summary; a field that says nothing is
+// left out.
+type EventDetail struct {
+	LastContactAt   *time.Time `json:"last_contact_at,omitempty"`
+	SilenceSeconds  int64      `json:"silence_seconds,omitempty"`  // listening time
+	DurationSeconds int64      `json:"duration_seconds,omitempty"` // last contact to return
+	Planned         bool       `json:"planned,omitempty"`
+	Reason          string     `json:"reason,omitempty"`
+	LateSeconds     int64      `json:"late_seconds,omitempty"`
+	SkewSeconds     int64      `json:"skew_seconds,omitempty"`
+	From            *time.Time `json:"from,omitempty"` // hub_gap
+	To              *time.Time `json:"to,omitempty"`
+	GuestTotal      int        `json:"guest_total,omitempty"`
+	GuestRunning    int        `json:"guest_running,omitempty"`
+	Cloudflared     string     `json:"cloudflared,omitempty"`
+	Error           string     `json:"error,omitempty"`
+}
+
+// RouteKind says how a route is spoken to.
+type RouteKind string
+
+// RouteWebhook is a POST signed the Standard Webhooks way.
+const RouteWebhook RouteKind = "webhook"
+
+// Route is where notifications go: of one customer, or of all when CustomerID
+// is empty (the operator's).
+type Route struct {
+	ID          RouteID
+	CustomerID  CustomerID
+	Kind        RouteKind
+	URL         Secret      // may carry a token
+	Secret      Secret      // whsec_<base64>
+	Events      []EventType // empty: all of MinSeverity and above
+	MinSeverity Severity
+	CreatedAt   time.Time
+}
+
+// DeliveryState is one of three words.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending DeliveryState = "pending"
+	DeliverySent    DeliveryState = "sent"
+	DeliveryDead    DeliveryState = "dead"
+)
+
+// Delivery is one notification on one route: the events of one customer that
+// are told together. It is written with its first event. While it is not
+// Sealed, later events may join it; once sealed its events, and so its body,
+// never change.
+type Delivery struct {
+	ID            DeliveryID    `json:"delivery_id"`
+	Sequence      uint64        `json:"-"` // contiguous from 1
+	RouteID       RouteID       `json:"route_id"`
+	CustomerID    CustomerID    `json:"customer_id,omitempty"`
+	Events        []EventID     `json:"events"`
+	State         DeliveryState `json:"state"`
+	Sealed        bool          `json:"-"`
+	CreatedAt     time.Time     `json:"created_at"`
+	DueAt         time.Time     `json:"due_at"` // end of group_wait
+	Attempts      int           `json:"attempts"`
+	LastAttemptAt time.Time     `json:"last_attempt_at,omitzero"`
+	LastStatus    int           `json:"last_status,omitempty"` // of HTTP; 0: no answer
+	LastError     string        `json:"last_error,omitempty"`  // without secrets
+	SentAt        time.Time     `json:"sent_at,omitzero"`
+}
