@@ -47,6 +47,7 @@ type StoredReport struct {
 	ReceivedAt time.Time
 	ReportedAt time.Time // agent's clock; zero when it did not say
 	Previous   ReportRef // the host's report stored before this one
+	Older      bool      // came after a newer one: history only, never the host's state
 	Figures    Figures
 	Body       []byte // as received, inflated
 }

@@ -107,6 +107,7 @@ type HostState struct {
 	ReportAt     int64    // wall clock of the newest report
 	ReportedAt   int64    // the agent's clock in it; 0 when it did not say
 	UptimeSecs   uint32   // of the newest report
+	SkewSecs     int32    // agent's clock minus hub's at the last contact
 
 	// Ordering. Streams are kept as 64-bit hashes. Seen has bit i set when
 	// Sequence−i was stored: an exact repeat is known by it.

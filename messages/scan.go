@@ -5,6 +5,7 @@ package messages
 type Summary struct {
 	HostID       HostID
 	ReportedAt   int64 // Unix nanoseconds, agent's clock; 0 when absent
+	SentAt       int64 // Unix nanoseconds, the request's Date header; 0 when absent; set by the caller, left alone by Scan
 	AgentVersion string
 	StreamHash   uint64 // HashText of stream; 0 when absent
 	Sequence     uint64
