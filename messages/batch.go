@@ -1,6 +1,13 @@
 package messages
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrFull is returned by a store that refused a batch for want of space before
+// it wrote anything. After any other error of a write its outcome is unknown.
+var ErrFull = errors.New("store is full")
 
 // Batch is the unit of durable change: everything in it is on stable storage,
 // or nothing. It carries decided facts (instants, ids, sequence numbers), never

@@ -254,6 +254,7 @@ type Route struct {
 	Events      []EventType // empty: all of MinSeverity and above
 	MinSeverity Severity
 	CreatedAt   time.Time
+	Incident    IncidentID // open from route_failing to route_recovered
 }
 
 // DeliveryState is one of three words.
