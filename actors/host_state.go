@@ -1,0 +1,243 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// The rules of one host: pure functions of its state, what arrived and now.
+// They return the next state and the events that go with it; nothing counts
+// before both are durable, in one write.
+
+const (
+	maxHold       = 24 * time.Hour  // a goodbye holds alarms at most so long
+	skewAlarm     = 5 * time.Minute // clock_skew above this
+	skewReturn    = 4 * time.Minute // and it may be raised again below this
+	seenWindow    = 64              // sequences behind the newest whose repeats are known
+	maxHoldReason = 64              // bytes of a goodbye's reason that the state keeps
+)
+
+// verdict is what a report means for its host.
+type verdict uint8
+
+const (
+	fresh  verdict = iota // newer than all before: a contact, moves the state
+	older                 // overtaken by a newer one: history only
+	repeat                // stored before: acknowledged, changes nothing
+)
+
+// classify orders a report among those of its host by stream and sequence.
+// Reports without a sequence are always fresh.
+func classify(s *messages.HostState, r *messages.Summary) verdict {
+	switch {
+	case r.StreamHash == 0 || r.Sequence == 0:
+		return fresh
+	case r.StreamHash != s.Stream:
+		if slices.Contains(s.Retired[:], r.StreamHash) {
+			return older
+		}
+		return fresh
+	case r.Sequence > s.Sequence:
+		return fresh
+	}
+	behind := s.Sequence - r.Sequence
+	if behind < seenWindow && s.Seen&(1<<behind) != 0 {
+		return repeat
+	}
+	return older
+}
+
+// number notes that the report's place in the order is taken.
+func number(s *messages.HostState, r *messages.Summary) {
+	switch {
+	case r.StreamHash == 0 || r.Sequence == 0:
+	case r.StreamHash != s.Stream:
+		if slices.Contains(s.Retired[:], r.StreamHash) {
+			return
+		}
+		if s.Stream != 0 {
+			copy(s.Retired[1:], s.Retired[:])
+			s.Retired[0] = s.Stream
+		}
+		s.Stream, s.Sequence, s.Seen = r.StreamHash, r.Sequence, 1
+	case r.Sequence > s.Sequence:
+		s.Seen = s.Seen<<(r.Sequence-s.Sequence) | 1 // a shift of 64 or more leaves only the 1
+		s.Sequence = r.Sequence
+	case s.Sequence-r.Sequence < seenWindow:
+		s.Seen |= 1 << (s.Sequence - r.Sequence)
+	}
+}
+
+// onReport is what a report does to its host's state.
+func onReport(s messages.HostState, r *messages.Summary, now Moment) (messages.HostState, verdict, []messages.Event) {
+	v := classify(&s, r)
+	if v == repeat {
+		return s, v, nil
+	}
+	number(&s, r)
+	if v == older {
+		return s, v, nil
+	}
+	var events []messages.Event
+	if r.BootHash != 0 && s.BootHash != 0 && r.BootHash != s.BootHash {
+		events = append(events, rebooted(&s, now))
+	}
+	events = append(events, contact(&s, now)...)
+	s.ReportAt, s.ReportedAt = now.Wall.UnixNano(), r.ReportedAt
+	s.AgentVersion, s.UptimeSecs, s.Figures = r.AgentVersion, r.UptimeSecs, r.Figures
+	if r.BootHash != 0 {
+		s.BootHash = r.BootHash
+	}
+	if e, ok := skewed(&s, r, now); ok {
+		events = append(events, e)
+	}
+	return s, v, events
+}
+
+// onGoodbye is what a planned shutdown does. It is a contact, and holds the
+// alarms until the host said to be back, by its own clock's difference.
+func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (messages.HostState, []messages.Event) {
+	if s.Phase == messages.PhaseNew || stream != 0 && slices.Contains(s.Retired[:], stream) {
+		return s, nil
+	}
+	events := contact(&s, now)
+	s.HeldReason = g.Reason[:min(len(g.Reason), maxHoldReason)]
+	if g.BackBy != nil {
+		s.HeldUntil = now.At.Add(min(max(g.BackBy.Sub(g.SentAt), 0), maxHold))
+	}
+	return s, events
+}
+
+// contact resets the switch, and says so when it had fired.
+func contact(s *messages.HostState, now Moment) []messages.Event {
+	var events []messages.Event
+	if s.Phase == messages.PhaseStale || s.Phase == messages.PhaseDown {
+		events = append(events, recovered(s, now))
+	}
+	if s.Phase != messages.PhaseOK {
+		s.Phase, s.PhaseSince = messages.PhaseOK, now.Wall.UnixNano()
+	}
+	s.ContactAt, s.ContactHeard = now.Wall.UnixNano(), now.At
+	s.Incident, s.HeldUntil, s.HeldReason = "", 0, ""
+	return events
+}
+
+// expire is what silence does: every transition that is due by now, in order.
+// newIncident names the incident of a host that just fell silent.
+func expire(s messages.HostState, r Rules, now Moment, newIncident func() messages.IncidentID) (messages.HostState, []messages.Event) {
+	var events []messages.Event
+	for {
+		at, armed := deadline(&s, r, now.Resumed)
+		if !armed || now.At < at {
+			return s, events
+		}
+		typ := messages.HostDown
+		s.Phase++
+		if s.Phase == messages.PhaseStale {
+			typ, s.Incident = messages.HostStale, newIncident()
+		}
+		s.PhaseSince = now.Wall.UnixNano()
+		events = append(events, silent(&s, typ, now))
+	}
+}
+
+// deadline is when in listening time the host's next transition is due; armed
+// is false when there is none. Nothing is due before a goodbye's hold has ended
+// and the host has had its grace since the hub's last gap.
+func deadline(s *messages.HostState, r Rules, resumed messages.Listened) (at messages.Listened, armed bool) {
+	switch s.Phase {
+	case messages.PhaseOK:
+		at = s.ContactHeard.Add(r.Stale)
+	case messages.PhaseStale:
+		at = s.ContactHeard.Add(r.Down)
+	default:
+		return 0, false
+	}
+	return max(at, s.HeldUntil, resumed.Add(r.ResumeGrace)), true
+}
+
+func silent(s *messages.HostState, typ messages.EventType, now Moment) messages.Event {
+	silence := (now.At - s.ContactHeard).Duration()
+	e := about(s, typ, now)
+	e.Detail.SilenceSeconds = int64(silence.Seconds())
+	words := "has been silent for " + inWords(silence)
+	if typ == messages.HostDown {
+		words = "is down, silent for " + inWords(silence)
+	}
+	if s.HeldUntil != 0 {
+		late := (now.At - s.HeldUntil).Duration()
+		e.Detail.Planned, e.Detail.LateSeconds = true, int64(late.Seconds())
+		words += fmt.Sprintf(": planned %s, late by %s", s.HeldReason, inWords(late))
+	}
+	e.Detail.Reason = s.HeldReason
+	e.Summary = string(s.ID) + " " + words
+	return e
+}
+
+func recovered(s *messages.HostState, now Moment) messages.Event {
+	// A clock that stepped back must not make an outage shorter than the
+	// silence the hub listened to.
+	silence := (now.At - s.ContactHeard).Duration()
+	out := max(now.Wall.Sub(time.Unix(0, s.ContactAt)), silence)
+	e := about(s, messages.HostRecovered, now)
+	e.Detail.SilenceSeconds, e.Detail.DurationSeconds = int64(silence.Seconds()), int64(out.Seconds())
+	e.Detail.Planned, e.Detail.Reason = s.HeldUntil != 0, s.HeldReason
+	e.Summary = fmt.Sprintf("%s is back after %s", s.ID, inWords(out))
+	return e
+}
+
+func rebooted(s *messages.HostState, now Moment) messages.Event {
+	e := about(s, messages.HostRebooted, now)
+	e.IncidentID = ""
+	e.Detail.Planned, e.Detail.Reason = s.HeldUntil != 0, s.HeldReason
+	e.Summary = string(s.ID) + " has rebooted"
+	return e
+}
+
+// skewed keeps the skew of the newest contact and raises clock_skew once when
+// it grows past the limit. The request's Date header tells the agent's clock at
+// sending; reported_at of a report that waited in a backlog would not.
+func skewed(s *messages.HostState, r *messages.Summary, now Moment) (messages.Event, bool) {
+	sent := r.SentAt
+	if sent == 0 {
+		sent = r.ReportedAt
+	}
+	if sent == 0 {
+		return messages.Event{}, false
+	}
+	skew := time.Unix(0, sent).Sub(now.Wall)
+	s.SkewSecs = int32(skew.Seconds())
+	was := s.SkewAlarmed
+	s.SkewAlarmed = skew.Abs() > skewAlarm || was && skew.Abs() > skewReturn
+	if was || !s.SkewAlarmed {
+		return messages.Event{}, false
+	}
+	e := about(s, messages.ClockSkew, now)
+	e.Detail.SkewSeconds = int64(s.SkewSecs)
+	direction := "ahead"
+	if skew < 0 {
+		direction = "behind"
+	}
+	e.Summary = fmt.Sprintf("%s: clock is %s %s", s.ID, inWords(skew.Abs()), direction)
+	return e, true
+}
+
+// about starts an event of a host with what the hub last knew of it.
+func about(s *messages.HostState, typ messages.EventType, now Moment) messages.Event {
+	e := messages.Event{
+		Type: typ, At: now.Wall.UTC(), CustomerID: s.ID.Customer(), HostID: s.ID, IncidentID: s.Incident,
+		Detail: messages.EventDetail{
+			GuestTotal:   int(s.Figures.GuestTotal),
+			GuestRunning: int(s.Figures.GuestRunning),
+			Cloudflared:  s.Figures.Cloudflared,
+		},
+	}
+	if s.ContactAt != 0 {
+		last := time.Unix(0, s.ContactAt).UTC()
+		e.Detail.LastContactAt = &last
+	}
+	return e
+}
