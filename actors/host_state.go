@@ -2,7 +2,9 @@ package actors
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"felhom.eu/messages"
@@ -98,17 +100,28 @@ func onReport(s messages.HostState, r *messages.Summary, now Moment) (messages.H
 }
 
 // onGoodbye is what a planned shutdown does. It is a contact, and holds the
-// alarms until the host said to be back, by its own clock's difference.
-func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (messages.HostState, []messages.Event) {
+// alarms until the host said to be back, by its own clock's difference. One
+// from a new host, or of an older stream, is not heard.
+func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (_ messages.HostState, events []messages.Event, heard bool) {
 	if s.Phase == messages.PhaseNew || stream != 0 && slices.Contains(s.Retired[:], stream) {
-		return s, nil
+		return s, nil, false
 	}
-	events := contact(&s, now)
-	s.HeldReason = g.Reason[:min(len(g.Reason), maxHoldReason)]
+	events = contact(&s, now)
+	s.HeldReason = heldReason(g.Reason)
 	if g.BackBy != nil {
 		s.HeldUntil = now.At.Add(min(max(g.BackBy.Sub(g.SentAt), 0), maxHold))
 	}
-	return s, events
+	return s, events, true
+}
+
+// heldReason is what the state keeps of a goodbye's reason: one line, whole
+// characters, and a word even for an agent that gave none.
+func heldReason(reason string) string {
+	reason = strings.Join(strings.Fields(reason), " ")
+	if reason == "" {
+		return "shutdown"
+	}
+	return strings.ToValidUTF8(reason[:min(len(reason), maxHoldReason)], "")
 }
 
 // contact resets the switch, and says so when it had fired.
@@ -209,7 +222,7 @@ func skewed(s *messages.HostState, r *messages.Summary, now Moment) (messages.Ev
 		return messages.Event{}, false
 	}
 	skew := time.Unix(0, sent).Sub(now.Wall)
-	s.SkewSecs = int32(skew.Seconds())
+	s.SkewSecs = int32(min(max(skew.Seconds(), math.MinInt32), math.MaxInt32))
 	was := s.SkewAlarmed
 	s.SkewAlarmed = skew.Abs() > skewAlarm || was && skew.Abs() > skewReturn
 	if was || !s.SkewAlarmed {
