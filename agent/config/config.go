@@ -1,0 +1,93 @@
+// Package config reads what an operator wants of the agent: a JSON file, then
+// FELHOM_AGENT_<BLOCK>_<KEY> of the environment over it. Either is enough. It
+// checks everything before anything starts, and only what the mode needs: to
+// try the Proxmox side, no hub is needed.
+//
+// Secrets may stand in the file, in the environment, or best in files of their
+// own (api_key_file, token_secret_file).
+package config
+
+import (
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// Config is the agent's configuration. The zero value is invalid: start from
+// Default.
+type Config struct {
+	Source  string  `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
+	Proxmox Proxmox `json:"proxmox"`
+	Hub     Hub     `json:"hub"`
+	Authz   Authz   `json:"authz"`
+}
+
+// What a report is read from.
+const (
+	SourceProxmox   = "proxmox"   // the API of the Proxmox VE node
+	SourceLocal     = "local"     // this Linux machine, without Proxmox
+	SourceSimulated = "simulated" // a made-up host, for drills
+)
+
+// Proxmox says which node to read, and with which token.
+type Proxmox struct {
+	URL             string          `json:"url"`               // of pveproxy
+	Node            string          `json:"node"`              // the cluster's name for it; "": found out
+	TokenID         string          `json:"token_id"`          // user@realm!name
+	TokenSecret     messages.Secret `json:"token_secret"`      // or token_secret_file
+	TokenSecretFile string          `json:"token_secret_file"` // its first line is the secret
+	CAFile          string          `json:"ca_file"`           // "": the system's roots
+	Fingerprint     string          `json:"fingerprint"`       // SHA-256 of the certificate; "": not pinned
+	ServerName      string          `json:"server_name"`       // in the certificate, when it is not the URL's host
+}
+
+// Hub says where reports go, and who is reporting.
+type Hub struct {
+	URL            string          `json:"url"`
+	HostID         string          `json:"host_id"`
+	APIKey         messages.Secret `json:"api_key"`         // or api_key_file
+	APIKeyFile     string          `json:"api_key_file"`    // its first line is the key
+	PollSeconds    int             `json:"poll_seconds"`    // until the hub says otherwise
+	TimeoutSeconds int             `json:"timeout_seconds"` // of one request
+	CAFile         string          `json:"ca_file"`         // "": the system's roots
+}
+
+// Authz says what the hub may have this host do. This version only reports:
+// Operations must stay empty, so that nothing is allowed by a file that was
+// written before it could be.
+type Authz struct {
+	Operations []string `json:"operations"`
+}
+
+// Bounds and defaults, in seconds.
+const (
+	minPollSeconds    = 60 // what a hub may ask for, too
+	maxPollSeconds    = 3600
+	maxTimeoutSeconds = 300
+)
+
+// Default is the configuration of an agent that was told nothing: on a Proxmox
+// node, it lacks a token and a hub.
+func Default() Config {
+	return Config{
+		Source: SourceProxmox,
+		Proxmox: Proxmox{
+			URL:    "https://localhost:8006",
+			CAFile: "/etc/pve/pve-root-ca.pem",
+		},
+		Hub: Hub{PollSeconds: 900, TimeoutSeconds: 30},
+	}
+}
+
+// Poll is PollSeconds as a duration.
+func (h *Hub) Poll() time.Duration { return time.Duration(h.PollSeconds) * time.Second }
+
+// Timeout is TimeoutSeconds as a duration.
+func (h *Hub) Timeout() time.Duration { return time.Duration(h.TimeoutSeconds) * time.Second }
+
+// Redacted is a copy without secrets, fit to be shown.
+func (c Config) Redacted() Config {
+	c.Hub.APIKey = messages.Secret(c.Hub.APIKey.String())
+	c.Proxmox.TokenSecret = messages.Secret(c.Proxmox.TokenSecret.String())
+	return c
+}
