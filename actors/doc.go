@@ -1,0 +1,29 @@
+// Package actors is the behaviour of both programs: who acts, on what, and who
+// may tell whom.
+//
+// The hub's tree (kinds of actors; one file each):
+//
+//	hub ─┬─ writer            the one that waits for the disk; commits in groups
+//	     ├─ ledger            counts listening time; every second
+//	     ├─ registry          which customers and hosts there are
+//	     │    └─ host/<id>    one a host: last-report state, staleness timer
+//	     ├─ ingest            the door: how many are inside, whether it is open
+//	     ├─ alert             what was decided to be told
+//	     │    └─ route/<id>   one a route: its queue, its retries
+//	     ├─ retention         drops days of history
+//	     └─ watchdog          tells the outside that the hub is well
+//
+// The agent's:
+//
+//	agent ─┬─ collector       asks the source on a tick; builds reports
+//	       └─ reporter        delivers them; backlog and back-off
+//
+// One idea carries the hub: an actor decides by a pure rule, sends the writer
+// what it decided, and believes it only when the writer says that it is on
+// stable storage. Until then it has exactly one write in flight and keeps what
+// arrives meanwhile in order. So memory is never ahead of the disk, and a
+// transition, its event and its deliveries are one write or none.
+//
+// Rules (*_state.go) know neither engine nor clock: state and now come in,
+// the next state and events go out.
+package actors

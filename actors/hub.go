@@ -1,0 +1,226 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/rs/zerolog"
+
+	"felhom.eu/messages"
+)
+
+// Memory is what the hub's actors need of storage: the writer's side, the
+// retention's, and what is read at a start or when something is rare enough.
+type Memory interface {
+	Store
+	History
+	HostState(id messages.HostID) (messages.HostState, error)
+	Host(id messages.HostID) (messages.Host, messages.HostState, error)
+	EachHost(func(messages.Host, messages.HostState) error) error
+	// EventsByID returns the events in the order of their ids.
+	EventsByID(ids []messages.EventID) ([]messages.Event, error)
+}
+
+// KeyIndex is where authentication looks keys up.
+type KeyIndex interface {
+	Put(messages.Key)
+	Forget(messages.HostID)
+}
+
+// Past is where the last run of the hub left off, as storage remembers it. The
+// zero value is a hub that never ran.
+type Past struct {
+	Ledger    messages.Ledger
+	Batch     uint64
+	Event     uint64
+	Delivery  uint64
+	NewestID  string // the largest ULID given out; "" when none was
+	Customers []messages.Customer
+	Routes    []messages.Route
+	Pending   []messages.Delivery // by sequence
+}
+
+// Config is what a Hub is made of. Every field but Pinger is required.
+type Config struct {
+	Rules         Rules
+	GroupWait     time.Duration
+	RetentionDays int
+	MaxInside     int // reports under way at once; more are told to come again
+	Read          func() Instant
+	Memory        Memory
+	Keys          KeyIndex
+	Sender        Sender
+	Pinger        Pinger
+	Past          Past
+	Log           zerolog.Logger
+	// Fatal is called, once or more, when the hub cannot go on: the program
+	// shall end, and its next start read the truth from storage.
+	Fatal func(error)
+}
+
+// Hub is the tree of actors, and what they share.
+type Hub struct {
+	Ingest *Ingest
+
+	rules     Rules
+	groupWait time.Duration
+	engine    *actor.Engine
+	clock     *Clock
+	directory *directory
+	store     Memory
+	keys      KeyIndex
+	sender    Sender
+	stats     *Stats
+	watch     *watch
+	log       zerolog.Logger
+	stopping  atomic.Bool
+	tokens    atomic.Uint64
+
+	writer, ledger, registry, ingest, alert, retention, watchdog *actor.PID
+}
+
+// NewHub starts every actor; it returns when every stored host has its own. The
+// door is closed until Open.
+func NewHub(cfg Config) (*Hub, error) {
+	engine, err := actor.NewEngine(actor.NewEngineConfig())
+	if err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	h := &Hub{
+		rules: cfg.Rules, groupWait: cfg.GroupWait, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
+		directory: &directory{hosts: make(map[messages.HostID]*hostEntry)},
+		stats:     &Stats{},
+		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
+		log:       cfg.Log.With().Str("component", "hub").Logger(),
+	}
+	past := resume(cfg.Past.Ledger, cfg.Read())
+	h.clock = newClock(cfg.Read, past)
+	h.listenForLosses()
+	h.spawn(cfg, past)
+	return h, nil
+}
+
+// spawn starts the tree. Every actor has its address before the first one runs,
+// for they write to each other from the start.
+func (h *Hub) spawn(cfg Config, past listening) {
+	for kind, pid := range map[string]**actor.PID{
+		"writer": &h.writer, "ledger": &h.ledger, "registry": &h.registry, "ingest": &h.ingest,
+		"alert": &h.alert, "retention": &h.retention, "watchdog": &h.watchdog,
+	} {
+		*pid = actor.NewPID(h.engine.Address(), kind+"/"+hubID)
+	}
+	part := func(name string) zerolog.Logger { return cfg.Log.With().Str("component", name).Logger() }
+	start := func(kind string, r actor.Receiver) { spawn(engineSpawner{h.engine}, h.watch, r, kind, hubID) }
+	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
+	h.Ingest = &Ingest{hub: h, room: int64(cfg.MaxInside), log: part("ingest")}
+	start("writer", &Writer{
+		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), ids: newIDSource(cfg.Past.NewestID),
+		assigned: at, durable: at, log: part("writer"),
+	})
+	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})
+	start("alert", &Alert{hub: h, routes: cfg.Past.Routes, pending: cfg.Past.Pending, log: part("alert")})
+	start("registry", &Registry{
+		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, log: part("registry"),
+	})
+	start("ingest", h.Ingest)
+	start("retention", &Retention{
+		hub: h, history: cfg.Memory, days: cfg.RetentionDays, last: Instant{Wall: cfg.Past.Ledger.At}, log: part("retention"),
+	})
+	start("watchdog", &Watchdog{hub: h, pinger: cfg.Pinger, log: part("watchdog")})
+}
+
+// hubID is the id of every actor of which there is one.
+const hubID = "hub"
+
+func customerEntries(cs []messages.Customer) map[messages.CustomerID]*customerEntry {
+	m := make(map[messages.CustomerID]*customerEntry, len(cs))
+	for _, c := range cs {
+		e := &customerEntry{}
+		e.blocked.Store(c.Blocked)
+		m[c.ID] = e
+	}
+	return m
+}
+
+// Open says that agents are being listened to; Close that they are not any
+// more. Silence counts only in between.
+func (h *Hub) Open()  { h.engine.Send(h.ingest, DoorOpened{}) }
+func (h *Hub) Close() { h.engine.Send(h.ingest, DoorClosed{}) }
+
+// Now is the present moment on the hub's clocks.
+func (h *Hub) Now() Moment { return h.clock.Now() }
+
+// Listening reports whether reports are being accepted.
+func (h *Hub) Listening() bool { return h.clock.open() }
+
+// Stats are the hub's counters.
+func (h *Hub) Stats() *Stats { return h.stats }
+
+// Panics counts the panics of actors since the start.
+func (h *Hub) Panics() uint64 { return h.watch.panics.Load() }
+
+// Inside counts the reports under way.
+func (h *Hub) Inside() int { return int(h.Ingest.inside.Load()) }
+
+// Order gives an order to the registry and waits until it is durable or
+// refused. Errors: those the order names, ErrUnavailable, ctx's own.
+func (h *Hub) Order(ctx context.Context, o order) error {
+	reply := make(chan error, 1)
+	h.engine.Send(h.registry, placed{o, reply})
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return errors.Join(ErrUnavailable, ctx.Err())
+	}
+}
+
+// Stop ends the hub: the door closes, what was accepted is made durable, and
+// nothing is decided any more. The listeners must be shut down before.
+func (h *Hub) Stop(ctx context.Context) error {
+	h.stopping.Store(true)
+	h.Close()
+	sent, drained := make(chan struct{}), make(chan struct{})
+	h.engine.Send(h.alert, lastCall{sent})
+	if err := await(ctx, sent, "finish deliveries"); err != nil {
+		return err
+	}
+	h.engine.Send(h.writer, &write{}) // the ledger's last word
+	h.engine.Send(h.writer, drain{drained})
+	if err := await(ctx, drained, "drain writer"); err != nil {
+		return err
+	}
+	for _, pid := range []*actor.PID{h.watchdog, h.retention, h.alert, h.ledger, h.writer} {
+		if err := await(ctx, h.engine.Poison(pid).Done(), "stop "+pid.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func await(ctx context.Context, done <-chan struct{}, what string) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+}
+
+func (h *Hub) token() uint64 { return h.tokens.Add(1) }
+
+// listenForLosses counts messages that reached nobody. It lives as long as the
+// process: a dead subscriber of hollywood's event stream spins for ever.
+func (h *Hub) listenForLosses() {
+	pid := h.engine.SpawnFunc(func(c *actor.Context) {
+		if m, ok := c.Message().(actor.DeadLetterEvent); ok && !h.stopping.Load() {
+			h.stats.DeadLetters.Add(1)
+			h.log.Debug().Type("message", m.Message).Str("target", m.Target.GetID()).Msg("dead letter")
+		}
+	}, "losses", options(hubID)...)
+	h.engine.Subscribe(pid)
+}

@@ -1,0 +1,164 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/rs/zerolog"
+
+	"felhom.eu/messages"
+)
+
+// answerTimeout ends the wait for an answer that will not come: an actor that
+// panicked, or a disk that hangs. The caller is told to come again.
+const answerTimeout = 10 * time.Second
+
+// Receipt is what a durable report or goodbye is answered with.
+type Receipt struct {
+	PollIntervalSeconds int
+	Blocked             bool
+	DesiredGeneration   uint64
+}
+
+// record is a report on its way to its host; the body is the record's own.
+type record struct {
+	sum  messages.Summary
+	body []byte
+	wait
+}
+
+// farewell is a goodbye on its way to its host.
+type farewell struct {
+	goodbye messages.Goodbye
+	wait
+}
+
+// wait is where an answer is waited for.
+type wait struct {
+	answered chan error // room for one
+	timer    *time.Timer
+}
+
+// answerer is a message that somebody waits for.
+type answerer interface{ answer(error) }
+
+// answer tells who waits; the second and later ones are dropped.
+func (w *wait) answer(err error) {
+	select {
+	case w.answered <- err:
+	default:
+	}
+}
+
+// await returns the answer; ok is false when none came in time, and then the
+// message must not be used again.
+func (w *wait) await() (err error, ok bool) {
+	w.timer.Reset(answerTimeout)
+	select {
+	case err := <-w.answered:
+		w.timer.Stop()
+		return err, true
+	case <-w.timer.C:
+		return ErrUnavailable, false
+	}
+}
+
+func newWait() wait {
+	t := time.NewTimer(answerTimeout)
+	t.Stop()
+	return wait{answered: make(chan error, 1), timer: t}
+}
+
+var records = sync.Pool{New: func() any { return &record{wait: newWait()} }}
+
+// What the door's actor is told by whoever runs the listeners.
+type (
+	// DoorOpened: a listener accepts agents.
+	DoorOpened struct{}
+	// DoorClosed: none does any more.
+	DoorClosed struct{}
+)
+
+// Ingest is the door for what hosts say. Handlers walk through Record on their
+// own goroutines, so many at once as there is room; its actor knows whether the
+// door is open, and tells the ledger.
+type Ingest struct {
+	hub    *Hub
+	inside atomic.Int64
+	room   int64
+	log    zerolog.Logger
+}
+
+// Receive implements actor.Receiver.
+func (i *Ingest) Receive(c *actor.Context) {
+	switch m := c.Message().(type) {
+	case actor.Initialized, actor.Started, actor.Stopped:
+	case DoorOpened:
+		c.Send(i.hub.ledger, listenerChanged{accepting: true})
+	case DoorClosed:
+		c.Send(i.hub.ledger, listenerChanged{accepting: false})
+	default:
+		i.log.Warn().Type("message", m).Msg("unexpected message")
+	}
+}
+
+// Record hands a report to its host and waits until it is durable. It keeps
+// neither argument. Errors: ErrUnknownHost, ErrUnavailable.
+func (i *Ingest) Record(s *messages.Summary, body []byte) (Receipt, error) {
+	e, err := i.enter(s.HostID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer i.leave()
+	m := records.Get().(*record)
+	m.sum, m.body = *s, append(m.body[:0], body...)
+	i.hub.engine.Send(e.pid, m)
+	err, ok := m.await()
+	if ok {
+		records.Put(m)
+	}
+	return i.receipt(e, err)
+}
+
+// Goodbye hands a goodbye to its host and waits until it is durable. Errors:
+// ErrUnknownHost, ErrUnavailable.
+func (i *Ingest) Goodbye(g messages.Goodbye) (Receipt, error) {
+	e, err := i.enter(g.HostID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer i.leave()
+	m := &farewell{goodbye: g, wait: newWait()}
+	i.hub.engine.Send(e.pid, m)
+	err, _ = m.await()
+	return i.receipt(e, err)
+}
+
+func (i *Ingest) enter(id messages.HostID) (*hostEntry, error) {
+	e := i.hub.directory.host(id)
+	if e == nil {
+		return nil, ErrUnknownHost
+	}
+	if i.inside.Add(1) > i.room || !i.hub.clock.open() {
+		i.leave()
+		i.hub.stats.Refused.Add(1)
+		return nil, ErrUnavailable
+	}
+	return e, nil
+}
+
+func (i *Ingest) leave() { i.inside.Add(-1) }
+
+func (i *Ingest) receipt(e *hostEntry, err error) (Receipt, error) {
+	if err != nil {
+		i.hub.stats.Refused.Add(1)
+		return Receipt{}, ErrUnavailable
+	}
+	interval := int(e.interval.Load())
+	if interval == 0 {
+		interval = int(i.hub.rules.PollInterval.Seconds())
+	}
+	return Receipt{interval, e.customer.blocked.Load(), e.generation.Load()}, nil
+}

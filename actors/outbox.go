@@ -1,0 +1,141 @@
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// maxDeliveryEvents bounds one message; what is over begins the next.
+const maxDeliveryEvents = 500
+
+// outbox is the rule by which events become deliveries. It runs where batches
+// are cut, so that an event and its deliveries are one write.
+//
+// The events of one customer on one route wait together: the first opens a
+// delivery, later ones join until wait has passed or the route seals it.
+type outbox struct {
+	wait     time.Duration
+	routes   []messages.Route
+	open     map[pairing]*openDelivery
+	unsealed map[messages.DeliveryID]*openDelivery // the open ones, and those whose wait has passed
+	dirty    []*openDelivery                       // changed since the last batch, in order
+}
+
+type openDelivery struct {
+	messages.Delivery
+	durable int // how many of Events are on stable storage
+}
+
+// newOutbox is an empty outbox; wait is group_wait, 0 tells at once.
+func newOutbox(wait time.Duration, routes []messages.Route) outbox {
+	return outbox{
+		wait: wait, routes: routes,
+		open:     make(map[pairing]*openDelivery),
+		unsealed: make(map[messages.DeliveryID]*openDelivery),
+	}
+}
+
+type pairing struct {
+	route    messages.RouteID
+	customer messages.CustomerID
+}
+
+// tell puts e into a delivery on every route that wants it. number names a new one.
+func (o *outbox) tell(e messages.Event, now time.Time, number func() (messages.DeliveryID, uint64)) {
+	for i := range o.routes {
+		if r := &o.routes[i]; wants(r, &e) {
+			o.join(pairing{r.ID, e.CustomerID}, e.ID, now, number)
+		}
+	}
+}
+
+func (o *outbox) join(p pairing, e messages.EventID, now time.Time, number func() (messages.DeliveryID, uint64)) {
+	d := o.open[p]
+	if d == nil || !now.Before(d.DueAt) || len(d.Events) >= maxDeliveryEvents {
+		id, seq := number()
+		d = &openDelivery{Delivery: messages.Delivery{
+			ID: id, Sequence: seq, RouteID: p.route, CustomerID: p.customer,
+			State: messages.DeliveryPending, CreatedAt: now.UTC(), DueAt: now.Add(o.wait).UTC(), Sealed: o.wait <= 0,
+		}}
+		if o.wait > 0 {
+			o.open[p], o.unsealed[id] = d, d
+		}
+	}
+	d.Events = append(d.Events, e)
+	o.touch(d)
+}
+
+// seal closes a delivery to further events. The outbox's own copy, when it has
+// one, knows of events that the caller's may not.
+func (o *outbox) seal(d messages.Delivery) {
+	p := pairing{d.RouteID, d.CustomerID}
+	own := o.unsealed[d.ID]
+	if own == nil {
+		own = &openDelivery{Delivery: d}
+	}
+	delete(o.unsealed, d.ID)
+	if o.open[p] == own {
+		delete(o.open, p)
+	}
+	own.Sealed = true
+	o.touch(own)
+}
+
+func (o *outbox) touch(d *openDelivery) {
+	if !slices.Contains(o.dirty, d) {
+		o.dirty = append(o.dirty, d)
+	}
+}
+
+// changed returns copies of what changed since it was last called.
+func (o *outbox) changed() []messages.Delivery {
+	if len(o.dirty) == 0 {
+		return nil
+	}
+	ds := make([]messages.Delivery, len(o.dirty))
+	for i, d := range o.dirty {
+		ds[i] = d.Delivery
+		ds[i].Events = slices.Clone(d.Events)
+	}
+	o.dirty = o.dirty[:0]
+	return ds
+}
+
+// committed notes what is durable now.
+func (o *outbox) committed(ds []messages.Delivery) {
+	for i := range ds {
+		if d := o.unsealed[ds[i].ID]; d != nil {
+			d.durable = len(ds[i].Events)
+		}
+	}
+}
+
+// reset goes back to what is durable, after a batch failed. The next event
+// opens a new delivery; the route seals the old ones.
+func (o *outbox) reset() {
+	clear(o.open)
+	o.dirty = o.dirty[:0]
+	for id, d := range o.unsealed {
+		if d.Events = d.Events[:d.durable]; d.durable == 0 {
+			delete(o.unsealed, id)
+		}
+	}
+}
+
+// wants reports whether a route is to be told of an event.
+func wants(r *messages.Route, e *messages.Event) bool {
+	if r.CustomerID != "" && r.CustomerID != e.CustomerID || e.RouteID != "" && e.RouteID == r.ID {
+		return false
+	}
+	// A failing route is the operator's business: only another of the
+	// operator's own can tell of it.
+	if e.RouteID != "" && r.CustomerID != "" {
+		return false
+	}
+	if len(r.Events) > 0 {
+		return slices.Contains(r.Events, e.Type)
+	}
+	return e.Type.Severity() >= r.MinSeverity
+}

@@ -1,0 +1,208 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/rs/zerolog"
+
+	"felhom.eu/messages"
+)
+
+// The errors of orders to the registry and of the door.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrExists      = errors.New("exists already")
+	ErrInUse       = errors.New("still in use")
+	ErrUnknownHost = errors.New("unknown host")
+	// ErrUnavailable is answered when something cannot be made durable now, or
+	// too much is in flight: nothing was done, or it is not known to be.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// hostEntry is what every goroutine may know of a host without asking its actor.
+type hostEntry struct {
+	pid        *actor.PID
+	customer   *customerEntry
+	interval   atomic.Int32 // own poll interval in seconds; 0 is the hub's
+	generation atomic.Uint64
+}
+
+type customerEntry struct {
+	blocked atomic.Bool
+	hosts   int // of the registry only
+}
+
+// directory is where the door finds a host's actor. The registry alone writes it.
+type directory struct {
+	mu    sync.RWMutex
+	hosts map[messages.HostID]*hostEntry
+}
+
+func (d *directory) host(id messages.HostID) *hostEntry {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.hosts[id]
+}
+
+func (d *directory) put(id messages.HostID, e *hostEntry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hosts[id] = e
+}
+
+func (d *directory) remove(id messages.HostID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.hosts, id)
+}
+
+// order is a change that an operator asks of the registry. decide says what to
+// write, and what to do once that is durable; or why not.
+type order interface {
+	decide(r *Registry) (more *messages.Batch, apply func(c *actor.Context), err error)
+}
+
+// placed is an order with who waits for it; reply has room for one.
+type placed struct {
+	order
+	reply chan<- error
+}
+
+// hostGone says that a removed host's actor has stopped: nothing of it can
+// reach the writer any more.
+type hostGone struct{ placed placed }
+
+// Registry knows which customers and hosts there are, and is the parent of
+// every host. It takes one order at a time: each is decided on what is durable.
+type Registry struct {
+	hub       *Hub
+	customers map[messages.CustomerID]*customerEntry
+	routes    []messages.Route
+	current   *placed // in flight
+	apply     func(*actor.Context)
+	token     uint64
+	queue     []placed
+	log       zerolog.Logger
+}
+
+// Receive implements actor.Receiver.
+func (r *Registry) Receive(c *actor.Context) {
+	switch m := c.Message().(type) {
+	case actor.Initialized, actor.Stopped:
+	case actor.Started:
+		r.populate(c)
+	case placed:
+		r.queue = append(r.queue, m)
+		r.next(c)
+	case written:
+		r.settle(c, m)
+	case hostGone:
+		r.write(c, m.placed)
+	default:
+		r.log.Warn().Type("message", m).Msg("unexpected message")
+	}
+}
+
+// populate brings every stored host to life. It runs on the starter's goroutine.
+func (r *Registry) populate(c *actor.Context) {
+	err := r.hub.store.EachHost(func(h messages.Host, s messages.HostState) error {
+		r.spawnHost(c, h, s)
+		return nil
+	})
+	if err != nil {
+		r.hub.watch.fatal(fmt.Errorf("read hosts: %w", err))
+	}
+}
+
+func (r *Registry) spawnHost(c *actor.Context, h messages.Host, s messages.HostState) {
+	customer := r.customers[h.CustomerID]
+	if customer == nil { // cannot be: a customer with hosts is not removed
+		customer = &customerEntry{}
+		r.customers[h.CustomerID] = customer
+	}
+	customer.hosts++
+	e := &hostEntry{customer: customer}
+	e.interval.Store(int32(h.PollIntervalSeconds))
+	e.generation.Store(h.DesiredGeneration)
+	s.ID = h.ID
+	r.hub.stats.phases[s.Phase].Add(1)
+	e.pid = spawn(contextSpawner{c}, r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, "host", string(h.ID))
+	r.hub.directory.put(h.ID, e)
+}
+
+func (r *Registry) next(c *actor.Context) {
+	if r.current != nil || len(r.queue) == 0 {
+		return
+	}
+	p := r.queue[0]
+	r.queue = r.queue[1:]
+	r.current = &p
+	if gone, ok := p.order.(RemoveHost); ok {
+		r.dismiss(c, gone, p)
+		return
+	}
+	r.write(c, p)
+}
+
+// dismiss stops a host's actor before its removal is written: its last write
+// must be in the writer's queue before.
+func (r *Registry) dismiss(c *actor.Context, m RemoveHost, p placed) {
+	e := r.hub.directory.host(m.ID)
+	if e == nil {
+		r.done(c, ErrNotFound)
+		return
+	}
+	r.hub.directory.remove(m.ID)
+	engine, self := c.Engine(), c.PID()
+	stopped := engine.Poison(e.pid)
+	go func() {
+		<-stopped.Done()
+		engine.Send(self, hostGone{p})
+	}()
+}
+
+func (r *Registry) write(c *actor.Context, p placed) {
+	more, apply, err := p.decide(r)
+	if err != nil || more == nil {
+		r.done(c, err)
+		return
+	}
+	r.apply, r.token = apply, r.hub.token()
+	c.Send(r.hub.writer, &write{from: c.PID(), token: r.token, more: more})
+}
+
+func (r *Registry) settle(c *actor.Context, m written) {
+	if r.current == nil || m.token != r.token {
+		return
+	}
+	if m.err == nil {
+		r.apply(c)
+		r.done(c, nil)
+		return
+	}
+	if o, ok := r.current.order.(RemoveHost); ok {
+		r.restore(c, o.ID)
+	}
+	r.done(c, ErrUnavailable)
+}
+
+// restore brings back a host whose removal could not be written.
+func (r *Registry) restore(c *actor.Context, id messages.HostID) {
+	h, s, err := r.hub.store.Host(id)
+	if err != nil {
+		r.hub.watch.fatal(fmt.Errorf("read host %s: %w", id, err))
+		return
+	}
+	r.customers[h.CustomerID].hosts-- // spawnHost counts it again
+	r.spawnHost(c, h, s)
+}
+
+func (r *Registry) done(c *actor.Context, err error) {
+	r.current.reply <- err
+	r.current, r.apply = nil, nil
+	r.next(c)
+}

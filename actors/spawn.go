@@ -1,0 +1,89 @@
+package actors
+
+import (
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/rs/zerolog"
+)
+
+// inboxSize is an inbox's initial capacity. Hollywood's default costs 26 KB an
+// actor, and its inboxes grow by themselves.
+const inboxSize = 2
+
+// spawner is what can have children: the engine, or an actor's context.
+type spawner interface {
+	spawn(p actor.Producer, kind, id string) *actor.PID
+}
+
+type engineSpawner struct{ *actor.Engine }
+
+func (s engineSpawner) spawn(p actor.Producer, kind, id string) *actor.PID {
+	return s.Spawn(p, kind, options(id)...)
+}
+
+type contextSpawner struct{ *actor.Context }
+
+func (s contextSpawner) spawn(p actor.Producer, kind, id string) *actor.PID {
+	return s.SpawnChild(p, kind, options(id)...)
+}
+
+func options(id string) []actor.OptFunc {
+	return []actor.OptFunc{actor.WithID(id), actor.WithInboxSize(inboxSize), actor.WithMaxRestarts(math.MaxInt32)}
+}
+
+// mender is an actor that can go on after a panic in its Receive, from what is
+// stored. One that cannot takes the program down: the next start reads the
+// truth from storage.
+type mender interface {
+	mend(c *actor.Context)
+}
+
+// watch is what all guards of an engine share.
+type watch struct {
+	log    zerolog.Logger
+	panics atomic.Uint64
+	fatal  func(error)
+}
+
+// guard stands before every actor's Receive. Hollywood's own restart must never
+// run: at the fourth panic of an actor's life it ends the process with a nil
+// call, and a panic beside a poison pill lets two goroutines into one actor.
+type guard struct {
+	inner actor.Receiver
+	watch *watch
+}
+
+// Receive implements actor.Receiver.
+func (g *guard) Receive(c *actor.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.failed(c, v)
+		}
+	}()
+	g.inner.Receive(c)
+}
+
+func (g *guard) failed(c *actor.Context, v any) {
+	g.watch.panics.Add(1)
+	g.watch.log.Error().Str("actor", c.PID().ID).Type("message", c.Message()).
+		Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("actor panicked")
+	defer func() {
+		if again := recover(); again != nil {
+			g.watch.fatal(fmt.Errorf("actor %s: mend after panic %v: %v", c.PID().ID, v, again))
+		}
+	}()
+	if m, ok := g.inner.(mender); ok {
+		m.mend(c)
+		return
+	}
+	g.watch.fatal(fmt.Errorf("actor %s: panic: %v", c.PID().ID, v))
+}
+
+// spawn is the only way an actor comes to life.
+func spawn(s spawner, w *watch, r actor.Receiver, kind, id string) *actor.PID {
+	return s.spawn(func() actor.Receiver { return &guard{inner: r, watch: w} }, kind, id)
+}

@@ -1,0 +1,32 @@
+package actors
+
+import (
+	"sync/atomic"
+
+	"felhom.eu/messages"
+)
+
+// Stats are the hub's counters since its start. Any goroutine may read them.
+type Stats struct {
+	Reports, Repeats, Refused atomic.Uint64
+	Events, Batches           atomic.Uint64
+	DeadLetters               atomic.Uint64
+	CommitNanos               atomic.Int64 // of the last state commit
+
+	phases [4]atomic.Int64
+}
+
+// Hosts counts hosts by messages.Phase.
+func (s *Stats) Hosts() (n [4]int) {
+	for i := range n {
+		n[i] = int(s.phases[i].Load())
+	}
+	return n
+}
+
+func (s *Stats) moved(from, to messages.Phase) {
+	if from != to {
+		s.phases[from].Add(-1)
+		s.phases[to].Add(1)
+	}
+}

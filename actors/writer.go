@@ -1,0 +1,342 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	crand "crypto/rand"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/zerolog"
+
+	"felhom.eu/messages"
+)
+
+// A batch is cut at these bounds; what is over waits for the next.
+const (
+	maxBatchWrites = 1024
+	maxBatchBytes  = 8 << 20 // of bodies
+	maxBatchEvents = 2048
+)
+
+// Store is what the writer needs of storage. Both methods return when what they
+// wrote is on stable storage. An error that Is messages.ErrFull means that
+// nothing was written; any other leaves the outcome unknown, and the hub stops:
+// what a failed sync left behind only a new start can tell.
+//
+// WriteBodies of a batch may run beside WriteState of the one before it.
+type Store interface {
+	WriteBodies(*messages.Batch) error
+	WriteState(*messages.Batch) error
+}
+
+// write is one atomic change on its way to the writer. What its pointers point
+// to belongs to the writer until it answers with written.
+type write struct {
+	from  *actor.PID // who is told; nil for nobody
+	token uint64     // comes back in written
+
+	state  *messages.HostState // Last is set by the writer when there is a report
+	report *messages.StoredReport
+	guests *messages.GuestsSeen
+	events []messages.Event // ids and sequences are set by the writer
+	seal   *messages.Delivery
+	more   *messages.Batch // everything else, merged as it is
+}
+
+// written is the writer's answer: err is nil when the write is durable, and Is
+// messages.ErrFull when nothing happened.
+type written struct {
+	token uint64
+	err   error
+}
+
+// What the writer tells itself, and is asked before the hub stops.
+type (
+	bodiesWritten struct {
+		cut *cut
+		err error
+	}
+	stateWritten struct {
+		cut *cut
+		err error
+	}
+	drain struct{ done chan struct{} }
+)
+
+// cut is a batch with the writes it was made of.
+type cut struct {
+	messages.Batch
+	writes []*write
+}
+
+// Writer is the one actor that waits for the disk. It commits in groups: what
+// came while the last sync ran is the next batch. Two batches are under way at
+// most, the bodies of one beside the state of the one before.
+//
+// It is also where order is decided: sequence numbers, ids that rise with them,
+// and which deliveries an event goes into.
+type Writer struct {
+	hub     *Hub
+	store   Store
+	outbox  outbox
+	ids     idSource
+	pending []*write
+	assigned,
+	durable mark
+	bodies   *cut // being written
+	ready    *cut // bodies are durable, state is not
+	state    *cut // being written
+	failing  bool // a batch failed: no new one before all under way have ended
+	full     bool // the last batch was refused for want of space
+	drainers []chan struct{}
+	log      zerolog.Logger
+}
+
+// mark is how far the sequences have come.
+type mark struct{ batch, event, delivery uint64 }
+
+// Receive implements actor.Receiver.
+func (w *Writer) Receive(c *actor.Context) {
+	switch m := c.Message().(type) {
+	case actor.Initialized, actor.Started, actor.Stopped:
+	case *write:
+		w.pending = append(w.pending, m)
+		w.pump(c)
+	case bodiesWritten:
+		w.bodies, w.ready = nil, m.cut
+		w.check(c, m.cut, m.err)
+		w.pump(c)
+	case stateWritten:
+		w.state = nil
+		w.finish(c, m.cut, m.err)
+		w.pump(c)
+	case routesChanged:
+		w.outbox.routes = m.routes
+	case drain:
+		w.drainers = append(w.drainers, m.done)
+		w.pump(c)
+	default:
+		w.log.Warn().Type("message", m).Msg("unexpected message")
+	}
+}
+
+// pump moves every stage that can move.
+func (w *Writer) pump(c *actor.Context) {
+	if w.state == nil && w.ready != nil {
+		w.state, w.ready = w.ready, nil
+		w.writeState(c, w.state)
+	}
+	if w.bodies != nil || w.ready != nil {
+		return
+	}
+	if w.failing {
+		if w.state != nil {
+			return
+		}
+		w.failing, w.assigned = false, w.durable
+		w.outbox.reset()
+	}
+	if len(w.pending) > 0 {
+		w.writeBodies(c, w.cut())
+	} else if w.state == nil {
+		w.drained()
+	}
+}
+
+func (w *Writer) drained() {
+	for _, done := range w.drainers {
+		close(done)
+	}
+	w.drainers = nil
+}
+
+func (w *Writer) writeBodies(c *actor.Context, b *cut) {
+	if len(b.Reports) == 0 {
+		w.ready = b
+		w.pump(c)
+		return
+	}
+	w.bodies = b
+	engine, self, store := c.Engine(), c.PID(), w.store
+	go func() { engine.Send(self, bodiesWritten{b, store.WriteBodies(&b.Batch)}) }()
+}
+
+func (w *Writer) writeState(c *actor.Context, b *cut) {
+	engine, self, store, stats := c.Engine(), c.PID(), w.store, w.hub.stats
+	go func() {
+		start := time.Now()
+		err := store.WriteState(&b.Batch)
+		stats.CommitNanos.Store(int64(time.Since(start)))
+		if err == nil {
+			answer(engine, b.writes, nil) // here, not in Receive: whoever waits is told a hop earlier
+		}
+		engine.Send(self, stateWritten{b, err})
+	}()
+}
+
+// check fails a batch whose bodies failed, or whose predecessor did.
+func (w *Writer) check(c *actor.Context, b *cut, err error) {
+	if err == nil && !w.failing {
+		return
+	}
+	w.ready = nil
+	w.fail(c, b, err)
+}
+
+// finish takes note of a batch's end.
+func (w *Writer) finish(c *actor.Context, b *cut, err error) {
+	if err != nil {
+		w.fail(c, b, err)
+		if w.ready != nil { // was numbered after the one that failed
+			next := w.ready
+			w.ready = nil
+			w.fail(c, next, err)
+		}
+		return
+	}
+	w.durable = mark{b.Sequence, w.durable.event + uint64(len(b.Events)), max(w.durable.delivery, lastDelivery(b.Deliveries))}
+	stats := w.hub.stats
+	stats.Batches.Add(1)
+	stats.Reports.Add(uint64(len(b.Reports)))
+	stats.Events.Add(uint64(len(b.Events)))
+	if w.full {
+		w.full = false
+		w.log.Info().Msg("store takes writes again")
+		c.Send(w.hub.ledger, storeChanged{writing: true})
+	}
+	if len(b.Deliveries) > 0 {
+		w.outbox.committed(b.Deliveries)
+		c.Send(w.hub.alert, deliveriesWritten{b.Deliveries})
+	}
+}
+
+func (w *Writer) fail(c *actor.Context, b *cut, err error) {
+	w.failing = true
+	if err == nil {
+		err = messages.ErrFull // followed one that was refused
+	}
+	if !errors.Is(err, messages.ErrFull) {
+		w.hub.watch.fatal(fmt.Errorf("write batch %d: %w", b.Sequence, err))
+	} else if !w.full {
+		w.full = true
+		w.log.Error().Err(err).Msg("store refuses writes")
+		c.Send(w.hub.ledger, storeChanged{why: "the store was full"})
+	}
+	answer(c.Engine(), b.writes, err)
+}
+
+func answer(engine *actor.Engine, writes []*write, err error) {
+	for _, m := range writes {
+		if m.from != nil {
+			engine.Send(m.from, written{m.token, err})
+		}
+	}
+}
+
+// cut makes a batch of what is pending, within bounds.
+func (w *Writer) cut() *cut {
+	now := w.hub.clock.Now()
+	b := &cut{}
+	w.assigned.batch++
+	b.Sequence, b.At = w.assigned.batch, now.Wall
+	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
+	bytes, n := 0, 0
+	for n < len(w.pending) && n < maxBatchWrites && bytes < maxBatchBytes && len(b.Events) < maxBatchEvents {
+		bytes += w.add(b, w.pending[n])
+		n++
+	}
+	b.writes = slices.Clone(w.pending[:n])
+	w.pending = append(w.pending[:0], w.pending[n:]...)
+	clear(w.pending[len(w.pending):cap(w.pending)])
+	b.Deliveries = append(b.Deliveries, w.outbox.changed()...)
+	return b
+}
+
+// add numbers a write and puts it into the batch; it returns the body's size.
+func (w *Writer) add(b *cut, m *write) (bytes int) {
+	if m.report != nil {
+		m.report.ID = messages.ReportID(w.ids.next(b.At))
+		if m.state != nil {
+			m.state.Last = messages.ReportRef{Day: b.Day(), Batch: b.Sequence, Entry: uint32(len(b.Reports))}
+		}
+		b.Reports = append(b.Reports, *m.report)
+		bytes = len(m.report.Body)
+	}
+	if m.state != nil {
+		b.Hosts = append(b.Hosts, *m.state)
+	}
+	if m.guests != nil {
+		b.Guests = append(b.Guests, *m.guests)
+	}
+	for _, e := range m.events {
+		w.assigned.event++
+		e.ID, e.Sequence = messages.EventID(w.ids.next(b.At)), w.assigned.event
+		b.Events = append(b.Events, e)
+		w.tell(e, b.At)
+	}
+	if m.seal != nil {
+		w.outbox.seal(*m.seal)
+	}
+	if m.more != nil {
+		merge(&b.Batch, m.more)
+	}
+	return bytes
+}
+
+// tell puts an event into the deliveries of the routes that want it.
+func (w *Writer) tell(e messages.Event, now time.Time) {
+	w.outbox.tell(e, now, func() (messages.DeliveryID, uint64) {
+		w.assigned.delivery++
+		return messages.DeliveryID(w.ids.next(now)), w.assigned.delivery
+	})
+}
+
+func merge(b *messages.Batch, m *messages.Batch) {
+	b.Deliveries = append(b.Deliveries, m.Deliveries...)
+	b.PutCustomers = append(b.PutCustomers, m.PutCustomers...)
+	b.PutHosts = append(b.PutHosts, m.PutHosts...)
+	b.PutKeys = append(b.PutKeys, m.PutKeys...)
+	b.PutRoutes = append(b.PutRoutes, m.PutRoutes...)
+	b.DelCustomers = append(b.DelCustomers, m.DelCustomers...)
+	b.DelHosts = append(b.DelHosts, m.DelHosts...)
+	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)
+}
+
+func lastDelivery(ds []messages.Delivery) (last uint64) {
+	for i := range ds {
+		last = max(last, ds[i].Sequence)
+	}
+	return last
+}
+
+// idSource makes ULIDs that rise, whatever the wall clock does.
+type idSource struct {
+	ms      uint64
+	entropy *ulid.MonotonicEntropy
+}
+
+// newIDSource continues after the newest id that was given out; "" when none was.
+func newIDSource(newest string) idSource {
+	var seed [32]byte
+	_, _ = crand.Read(seed[:]) // never fails (crypto/rand)
+	s := idSource{entropy: ulid.Monotonic(rand.NewChaCha8(seed), 0)}
+	if id, err := ulid.Parse(newest); err == nil {
+		s.ms = id.Time() + 1
+	}
+	return s
+}
+
+func (s *idSource) next(now time.Time) string {
+	s.ms = max(s.ms, ulid.Timestamp(now))
+	id, err := ulid.New(s.ms, s.entropy)
+	if err != nil { // 2^80 ids in one millisecond: the entropy overflowed
+		s.ms++
+		id = ulid.MustNew(s.ms, s.entropy)
+	}
+	return id.String()
+}
