@@ -1,0 +1,68 @@
+package pvetest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Everywhere is the pattern of a fault in every answer.
+const Everywhere = ""
+
+// Fault spoils the answer to a request.
+type Fault func(*http.Request, *Reply)
+
+type faultAt struct {
+	pattern string
+	fault   Fault
+}
+
+// Break adds a fault to the paths below /api2/json that match pattern, as
+// path.Match has it.
+func (s *Server) Break(pattern string, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, faultAt{pattern, f})
+}
+
+// Mend takes all faults away.
+func (s *Server) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// Status answers with that status line and an empty body.
+func Status(status int, reason string) Fault {
+	return func(_ *http.Request, a *Reply) { *a = Reply{Status: status, Reason: reason} }
+}
+
+// Body answers 200 with that body.
+func Body(body string) Fault {
+	return func(_ *http.Request, a *Reply) { *a = Reply{Status: 200, Reason: "OK", Body: []byte(body)} }
+}
+
+// Stall never answers.
+func Stall(_ *http.Request, a *Reply) { a.Silent = true }
+
+// Truncate sends the first half of the body as if it were all.
+func Truncate(_ *http.Request, a *Reply) { a.Body = a.Body[:len(a.Body)/2] }
+
+// HangUp ends the connection within the body.
+func HangUp(_ *http.Request, a *Reply) { a.HangUpAfter = 10 }
+
+// Garbage is not HTTP.
+func Garbage(_ *http.Request, a *Reply) { a.Raw = []byte("\x00\x01garbage\r\n\r\n") }
+
+// Redirect sends the caller, and its token if it is careless, to a place.
+func Redirect(to string) Fault {
+	return func(_ *http.Request, a *Reply) {
+		*a = Reply{Status: 301, Reason: "Moved Permanently", Header: []string{"Location: " + to}}
+	}
+}
+
+// Echo refuses, and repeats the caller's token in reason, message and errors.
+func Echo(r *http.Request, a *Reply) {
+	said := strings.TrimPrefix(r.Header.Get("Authorization"), "PVEAPIToken=")
+	body := encode(Object{"data": nil, "message": "no " + said, "errors": Object{"token": said}})
+	*a = Reply{Status: 500, Reason: "no " + said, Body: body}
+}

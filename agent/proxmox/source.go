@@ -1,0 +1,178 @@
+package proxmox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"felhom.eu/messages"
+)
+
+// DefaultURL is pveproxy on the agent's own machine.
+const DefaultURL = "https://localhost:8006"
+
+// CollectTimeout is how long a collection takes at most when the node answers
+// at all: both lists run into pveproxy's own limit of 30 s.
+const CollectTimeout = quickTimeout + slowTimeout
+
+// Config is where the node is and who asks.
+type Config struct {
+	URL     string          // https://host:8006; empty is DefaultURL
+	TokenID string          // user@realm!tokenid
+	Token   messages.Secret // the token's secret, a UUID
+	Node    string          // the node's name in the cluster; empty to find it out
+
+	// How the node proves itself; all empty: the system's roots. With both
+	// CAFile and Fingerprint, both must hold.
+	CAFile      string // PEM, usually /etc/pve/pve-root-ca.pem; read anew at every connection
+	Fingerprint string // SHA-256 of the certificate, in any case, colons or not
+	ServerName  string // the name in the certificate, when it is not the URL's host
+}
+
+// Source reads one Proxmox VE node. Its methods are not for several goroutines
+// at once.
+type Source struct {
+	client    *client
+	tokenID   string
+	node      string // found or configured; "" until then
+	localLink string // points to the node's own directory, nodes/<name>
+	hostname  func() string
+	cycle     uint64
+	known     map[messages.VMID]knownSpec
+}
+
+// Token and realm names (pve-access-control, PVE/Auth/Plugin.pm).
+var (
+	tokenGrammar  = regexp.MustCompile(`^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
+	secretGrammar = regexp.MustCompile(`^[!-~]+$`)
+	nodeGrammar   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+)
+
+// New makes a Source. It checks the configuration and touches neither network
+// nor disk.
+func New(cfg Config) (*Source, error) {
+	base, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if !tokenGrammar.MatchString(cfg.TokenID) {
+		return nil, fmt.Errorf("token id %.80q: want user@realm!tokenid", cfg.TokenID)
+	}
+	if !secretGrammar.MatchString(cfg.Token.Reveal()) {
+		return nil, errors.New("token: want the secret that Proxmox showed once, without blanks")
+	}
+	if cfg.Node == "localhost" || cfg.Node != "" && !nodeGrammar.MatchString(cfg.Node) {
+		return nil, fmt.Errorf("node %.80q: want the node's name in the cluster, its host name up to the first dot", cfg.Node)
+	}
+	t := &trust{caFile: cfg.CAFile, serverName: cfg.ServerName}
+	if cfg.Fingerprint != "" {
+		if t.pin, err = normalFingerprint(cfg.Fingerprint); err != nil {
+			return nil, err
+		}
+	}
+	return &Source{
+		client:    newClient(base, cfg.TokenID, cfg.Token, t),
+		tokenID:   cfg.TokenID,
+		node:      cfg.Node,
+		localLink: "/etc/pve/local",
+		hostname:  hostname,
+	}, nil
+}
+
+func parseURL(s string) (string, error) {
+	if s == "" {
+		return DefaultURL, nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("url: want https://host:8006, and nothing else in it")
+	case strings.Trim(u.Path, "/") != "" && strings.Trim(u.Path, "/") != "api2/json":
+		return "", fmt.Errorf("url: path %.80q: want none", u.Path)
+	}
+	return "https://" + u.Host, nil
+}
+
+// Collect reads the node and its guests; it blocks until they are read or ctx
+// ends. An error means that the node's status could not be read: there is
+// nothing to report then. What else could not be read is in Sections, and its
+// collection is empty. HostID, Cloudflared and what orders reports are left to
+// the caller.
+func (s *Source) Collect(ctx context.Context) (*messages.Report, error) {
+	node, err := s.nodeName(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the node's name: %w", err)
+	}
+	status, err := s.client.nodeStatus(ctx, node)
+	if err != nil {
+		return nil, fmt.Errorf("read node %s: %w", node, err)
+	}
+	seen := s.survey(ctx, node)
+	r := &messages.Report{Host: status.node(node, seen.stats), Sections: map[string]messages.Section{}}
+	for _, name := range []string{"storage_targets", "backups", "restore_tests", "pbs_snapshots", "audit_tail"} {
+		r.Sections[name] = messages.Section{Status: messages.SectionNotConfigured}
+	}
+	r.Guests, r.Sections["guests"] = s.guests(ctx, node, r.Host.CPUCount, seen)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, fmt.Errorf("read node %s: %w", node, ctx.Err()) // half a report is worse than none
+	}
+	return r, nil
+}
+
+// guests turns what was seen into the report's guests, and says how good they
+// are. A guest whose configuration cannot be read is of unknown status.
+func (s *Source) guests(ctx context.Context, node string, threads uint64, seen *survey) (messages.List[messages.Guest], messages.Section) {
+	if seen.err != nil {
+		return nil, sectionOf(seen.err)
+	}
+	if n := len(seen.guests); n > messages.MaxGuests {
+		return nil, messages.Section{Status: messages.SectionFailed,
+			Detail: fmt.Sprintf("%d guests, a report holds %d", n, messages.MaxGuests)}
+	}
+	s.cycle++
+	known, err := s.specs(ctx, node, threads, seen)
+	s.known = known
+	if err != nil {
+		seen.notes = append(seen.notes, "configuration unknown: "+err.Error())
+	}
+	list := messages.List[messages.Guest]{}
+	for _, id := range seen.vmids() {
+		g := seen.guests[id]
+		k, ok := known[id]
+		if bool(g.Template) || k.template {
+			continue
+		}
+		guest := g.report(id)
+		if ok {
+			guest.Spec = &k.GuestSpec
+		} else {
+			guest.Status = messages.GuestUnknown
+		}
+		list = append(list, guest)
+	}
+	return list, s.vouch(ctx, list, seen.notes)
+}
+
+// vouch asks whether the token would have seen every guest. Without the right
+// to, Proxmox answers with an empty list, not a refusal.
+func (s *Source) vouch(ctx context.Context, list messages.List[messages.Guest], notes []string) messages.Section {
+	perms, err := s.client.permissions(ctx)
+	section := messages.Section{Status: messages.SectionOK}
+	switch {
+	case err != nil && len(list) == 0:
+		return messages.Section{Status: messages.SectionFailed,
+			Detail: oneLine("empty, and the token's permissions are unknown: " + err.Error())}
+	case err != nil:
+		notes = append(notes, "permissions unknown: "+err.Error())
+	case !perms.below("/vms", "VM.Audit") && len(list) == 0:
+		return messages.Section{Status: messages.SectionDenied,
+			Detail: "token lacks VM.Audit on /vms: it is shown no guest, which does not mean that there is none"}
+	case !perms.below("/vms", "VM.Audit"):
+		notes = append(notes, "token lacks VM.Audit on /vms as a whole: guests it may not see are missing")
+	}
+	section.Detail = oneLine(strings.Join(notes, "; "))
+	return section
+}
