@@ -1,0 +1,300 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// The parts of a store's directory.
+const (
+	stateDir   = "state"
+	historyDir = "history"
+	marksFile  = "hwm.json"
+)
+
+const (
+	stateMemTable   = 64 << 20
+	stateLogFile    = 16 << 20
+	minFreeBytes    = 64 << 20
+	maxFreeReserve  = 1 << 30 // 2 % of a large file system is more than anyone wants idle
+	housekeepEvery  = time.Second
+	maxBodiesAhead  = 4 // batches whose bodies may wait for their state
+	valueThreshold  = 1 << 20
+	batchPercentage = 15 // of a memtable: what Badger takes in one transaction
+)
+
+// Logger takes what the store and Badger have to say.
+type Logger interface {
+	Errorf(format string, args ...any)
+	Warningf(format string, args ...any)
+	Infof(format string, args ...any)
+	Debugf(format string, args ...any)
+}
+
+// Options are the choices of Open. The zero value is right for a hub.
+type Options struct {
+	Logger        Logger // nil: silence
+	MinFreeBytes  uint64 // 0: 3 memtables, 64 MiB or 2 % of the file system (at most 1 GiB), the largest
+	MemTableBytes int64  // of state/; 0: 64 MiB
+
+	// UnsafeNoSync trades the promise for speed: what was acknowledged is lost
+	// with the power. For load rigs only, never for a hub.
+	UnsafeNoSync bool
+
+	space func(dir string) (space, error) // nil: ask the file system
+}
+
+type silence struct{}
+
+func (silence) Errorf(string, ...any)   {}
+func (silence) Warningf(string, ...any) {}
+func (silence) Infof(string, ...any)    {}
+func (silence) Debugf(string, ...any)   {}
+
+// DB is the hub's store. One goroutine may call WriteBodies and one WriteState
+// at a time; all else is for any number of readers. What its methods return is
+// the caller's own.
+type DB struct {
+	dir      string
+	o        Options
+	log      Logger
+	lock     io.Closer
+	state    *badger.DB
+	history  *history
+	marks    markKeeper
+	marksErr error // why there was nothing to compare with
+	recovery Recovery
+	reserve  uint64 // bytes that must stay free
+
+	bodiesMu sync.Mutex // one WriteBodies at a time
+	today    *dayStore  // held by it
+	stateMu  sync.Mutex // one WriteState at a time
+	backups  sync.RWMutex
+
+	mu     sync.Mutex
+	meta   meta
+	bodies uint64 // the newest batch whose bodies are durable
+	failed error  // the first unknown outcome, or ErrClosed
+	users  sync.WaitGroup
+
+	stop, stopped chan struct{}
+}
+
+// Open opens the store in dir, and makes it when there is none. It takes a
+// second for each gigabyte of state. Errors: ErrLocked, ErrCorrupt, ErrNewer;
+// nothing was changed then.
+func Open(dir string, o Options) (*DB, error) {
+	db, err := open(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := db.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.shut())
+	}
+	return db, nil
+}
+
+// open is Open up to the point where the store is written to.
+func open(dir string, o Options) (_ *DB, err error) {
+	db := &DB{dir: dir, o: o, log: o.Logger, stop: make(chan struct{}), stopped: make(chan struct{})}
+	if db.log == nil {
+		db.log = silence{}
+	}
+	if db.o.MemTableBytes == 0 {
+		db.o.MemTableBytes = stateMemTable
+	}
+	if db.o.space == nil {
+		db.o.space = freeSpace
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if db.lock, err = lock(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.shut())
+		}
+	}()
+	if err := db.prepareDir(); err != nil {
+		return nil, err
+	}
+	db.history = newHistory(filepath.Join(dir, historyDir), db.log, db.openDay)
+	if db.state, err = db.openBadger(stateDir, filepath.Join(dir, stateDir), db.stateOptions); err != nil {
+		return nil, err
+	}
+	return db, db.load()
+}
+
+func (db *DB) prepareDir() error {
+	if err := os.Chmod(db.dir, 0o700); err != nil {
+		return err
+	}
+	if err := prepare(db.dir); err != nil {
+		return err
+	}
+	for _, part := range []string{stateDir, historyDir} {
+		if err := os.MkdirAll(filepath.Join(db.dir, part), 0o700); err != nil {
+			return err
+		}
+	}
+	s, err := db.o.space(db.dir)
+	if err != nil {
+		return err
+	}
+	db.reserve = db.o.MinFreeBytes
+	if db.reserve == 0 {
+		db.reserve = max(3*uint64(db.o.MemTableBytes), minFreeBytes, min(s.total/50, maxFreeReserve))
+	}
+	db.marks.path = filepath.Join(db.dir, marksFile)
+	db.marks.last, db.marksErr = readMarks(db.marks.path)
+	return nil
+}
+
+func (db *DB) stateOptions(o badger.Options) badger.Options {
+	o.MemTableSize = db.o.MemTableBytes
+	o.ValueThreshold = min(valueThreshold, db.o.MemTableBytes*batchPercentage/200)
+	o.ValueLogFileSize = stateLogFile
+	return o
+}
+
+func (db *DB) openDay(name, dir string) (*badger.DB, error) {
+	return db.openBadger(name, dir, func(o badger.Options) badger.Options {
+		o.MemTableSize = historyMemTable
+		o.ValueThreshold = historyThreshold
+		o.ValueLogFileSize = historyLogFile
+		o.NumMemtables = 2
+		o.NumCompactors = 2
+		return o
+	})
+}
+
+// openBadger opens one Badger the way all of ours are, behind its guard. name
+// is the directory as hwm.json calls it.
+func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Options) (*badger.DB, error) {
+	w := &watcher{log: db.log}
+	o := adjust(badger.DefaultOptions(dir)).
+		WithLogger(w).
+		WithSyncWrites(!db.o.UnsafeNoSync).
+		WithDetectConflicts(false). // one writer
+		WithCompression(options.None).
+		WithBlockCacheSize(0). // blocks are mapped as they are
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithMetricsEnabled(false)
+	known, isKnown := db.marks.known(name)
+	if err := guardManifest(dir, known, isKnown, o); err != nil {
+		return nil, err
+	}
+	b, err := badger.Open(o)
+	if err != nil && environmental(err) {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
+	}
+	if w.ignored.Len() > 0 {
+		return nil, errors.Join(fmt.Errorf("%s: %w: %s", dir, ErrCorrupt, w.ignored.String()), b.Close())
+	}
+	return b, nil
+}
+
+// enter and leave hold the store open around a call.
+func (db *DB) enter() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.failed != nil {
+		return db.failed
+	}
+	db.users.Add(1)
+	return nil
+}
+
+func (db *DB) leave() { db.users.Done() }
+
+// fail makes an unknown outcome the answer to everything from now on.
+func (db *DB) fail(err error) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.failed == nil {
+		db.failed = err
+	}
+	return err
+}
+
+// housekeep writes the marks and closes idle days until the store is closed.
+func (db *DB) housekeep() {
+	defer close(db.stopped)
+	t := time.NewTicker(housekeepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-db.stop:
+			return
+		case <-t.C:
+			if err := db.saveMarks(); err != nil {
+				db.log.Errorf("%v", err)
+			}
+			db.history.closeIdle(time.Now())
+		}
+	}
+}
+
+// saveMarks tells hwm.json how far the store is.
+func (db *DB) saveMarks() error {
+	if err := db.marks.note(stateDir, db.state.Opts().Dir); err != nil {
+		return err
+	}
+	for _, day := range db.history.opened() {
+		if err := db.marks.note(dayMark(day), db.history.path(day)); err != nil {
+			return err
+		}
+	}
+	db.mu.Lock()
+	m := db.meta
+	db.mu.Unlock()
+	return db.marks.save(m)
+}
+
+// Close waits for the calls that run, then closes everything. A second Close
+// is harmless.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	closed := errors.Is(db.failed, ErrClosed)
+	failed := db.failed
+	if !closed {
+		db.failed = ErrClosed
+	}
+	db.mu.Unlock()
+	if closed {
+		return nil
+	}
+	close(db.stop)
+	<-db.stopped
+	db.users.Wait()
+	var err error
+	if failed == nil {
+		err = db.saveMarks()
+	}
+	return errors.Join(err, db.shut())
+}
+
+// shut closes what is open.
+func (db *DB) shut() error {
+	var errs []error
+	if db.history != nil {
+		db.history.closeAll()
+	}
+	if db.state != nil {
+		errs = append(errs, db.state.Close())
+	}
+	return errors.Join(append(errs, db.lock.Close())...)
+}

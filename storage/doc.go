@@ -1,0 +1,56 @@
+// Package storage is the hub's memory: all that a hub must know after a power
+// cut. Badger lives here and nowhere else.
+//
+// It is not for questions that the actors answer from memory, and not for
+// secrets of agents: of an API key only its hash is kept.
+//
+// The idea to hold while reading: all durable change is a messages.Batch, and a
+// batch is written in two halves, each one transaction and one sync. First
+// WriteBodies puts the reports' bodies into the day's store; then WriteState
+// puts everything else, the pointers to these bodies among it. So a pointer
+// never leads to what a power cut could take. What the disk gives back is
+// either what was written or ErrCorrupt, never something else and never
+// nothing.
+//
+// # Layout
+//
+//	lock           flock of the process that has the store open
+//	format.json    what this directory is, and its version
+//	hwm.json       high-water marks: how far the store was, told outside Badger
+//	state/         one Badger; values lie in its tree
+//	history/       20260301/ …: one Badger a UTC day, bodies in its value log;
+//	               *.dropped is being removed, *.damaged was moved aside
+//
+// # Keys of state/
+//
+//	prefix  key after the prefix            value                     lifetime
+//	m       –                               meta: sequences, ledger   for ever, rewritten by every batch
+//	l       kind, be64 from                 Loss                      for ever
+//	z       be32 day                        last batch dropped        for ever
+//	c       customer id                     Customer                  until DelCustomers
+//	h       host id                         Host (intent)             until DelHosts
+//	s       host id                         HostState (reality)       until DelHosts
+//	g       host id, 0, be32 vmid           GuestRecord               until DelHosts
+//	k       host id, 0, hash                Key                       for ever; revoked with its host
+//	r       route id                        Route                     until DelRoutes
+//	e       event id                        Event                     for ever
+//	f       host id, 0, event id            – (events of a host)      as the event
+//	o       customer id, 0, event id        – (events of a customer)  as the event
+//	d       be64 sequence                   Delivery                  for ever
+//	i       delivery id                     its sequence              as the delivery
+//	p       be64 sequence                   – (pending deliveries)    while pending
+//	x       be64 sequence                   – (dead deliveries)       while dead
+//
+// A value is version | crc32c of key, version and payload | payload; codec.go
+// has the payload's alphabet, and each record's file its fields in order. Events
+// are keyed by id alone: ids rise as sequences do, so one order serves both.
+//
+// # Keys of history/<day>/
+//
+//	be64 batch sequence → a blob of all the batch's reports; blob.go
+//
+// A report names the one its host sent before it (Previous), and the host's
+// state the newest (Last): a list walks back along these until it meets a day
+// that was dropped. Retention removes a day's directory whole, so there are no
+// tombstones, no garbage collection, and nothing comes back.
+package storage

@@ -1,0 +1,153 @@
+package storage
+
+import (
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// detail flags: which fields of an EventDetail follow.
+const (
+	detailContact = 1 << iota
+	detailFrom
+	detailTo
+	detailPlanned
+)
+
+func (e *encoder) event(v *messages.Event) {
+	e.uint(v.Sequence)
+	e.text(string(v.Type))
+	e.time(v.At)
+	e.text(string(v.CustomerID))
+	e.text(string(v.HostID))
+	e.text(string(v.RouteID))
+	e.text(string(v.IncidentID))
+	e.text(v.Summary)
+	e.detail(&v.Detail)
+}
+
+func (e *encoder) detail(v *messages.EventDetail) {
+	e.byte(flag(v.LastContactAt != nil, detailContact) | flag(v.From != nil, detailFrom) |
+		flag(v.To != nil, detailTo) | flag(v.Planned, detailPlanned))
+	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
+		if t != nil {
+			e.time(*t)
+		}
+	}
+	e.int(v.SilenceSeconds)
+	e.int(v.DurationSeconds)
+	e.text(v.Reason)
+	e.int(v.LateSeconds)
+	e.int(v.SkewSeconds)
+	e.int(int64(v.GuestTotal))
+	e.int(int64(v.GuestRunning))
+	e.text(v.Cloudflared)
+	e.text(v.Error)
+}
+
+func (d *decoder) event(key []byte) messages.Event {
+	return messages.Event{
+		ID:         messages.EventID(key[1:]),
+		Sequence:   d.uint(),
+		Type:       messages.EventType(d.word()),
+		At:         d.time(),
+		CustomerID: messages.CustomerID(d.word()),
+		HostID:     messages.HostID(d.text()),
+		RouteID:    messages.RouteID(d.word()),
+		IncidentID: messages.IncidentID(d.text()),
+		Summary:    d.text(),
+		Detail:     d.detail(),
+	}
+}
+
+func (d *decoder) detail() messages.EventDetail {
+	flags := d.byte()
+	return messages.EventDetail{
+		LastContactAt:   d.timeIf(flags&detailContact != 0),
+		From:            d.timeIf(flags&detailFrom != 0),
+		To:              d.timeIf(flags&detailTo != 0),
+		Planned:         flags&detailPlanned != 0,
+		SilenceSeconds:  d.int(),
+		DurationSeconds: d.int(),
+		Reason:          d.text(),
+		LateSeconds:     d.int(),
+		SkewSeconds:     d.int(),
+		GuestTotal:      int(d.int()),
+		GuestRunning:    int(d.int()),
+		Cloudflared:     d.word(),
+		Error:           d.text(),
+	}
+}
+
+func (d *decoder) timeIf(there bool) *time.Time {
+	if !there {
+		return nil
+	}
+	t := d.time()
+	return &t
+}
+
+// EventFilter narrows a list of events; zero fields match all.
+type EventFilter struct {
+	CustomerID messages.CustomerID
+	HostID     messages.HostID
+	Type       messages.EventType
+}
+
+func (f *EventFilter) match(v *messages.Event) bool {
+	return (f.CustomerID == "" || f.CustomerID == v.CustomerID) &&
+		(f.HostID == "" || f.HostID == v.HostID) &&
+		(f.Type == "" || f.Type == v.Type)
+}
+
+// index is the narrowest run of keys that holds every event of the filter; the
+// event's id follows the prefix.
+func (f *EventFilter) index() []byte {
+	switch {
+	case f.HostID != "":
+		return underKey(prefixByHost, f.HostID)
+	case f.CustomerID != "":
+		return underKey(prefixByOwner, f.CustomerID)
+	}
+	return []byte{prefixEvent}
+}
+
+// Event reads one event. Errors: ErrNotFound, ErrCorrupt.
+func (db *DB) Event(id messages.EventID) (messages.Event, error) {
+	return one(db, textKey(prefixEvent, id), (*decoder).event)
+}
+
+// Events lists up to limit events that match f, oldest first, from the one
+// behind after. The events of a host or a customer are found by an index; a
+// filter by type alone looks at every event.
+func (db *DB) Events(f EventFilter, after messages.EventID, limit int) ([]messages.Event, error) {
+	index := f.index()
+	q := query{prefix: index}
+	if after != "" {
+		q.from = append(append(index[:len(index):len(index)], after...), 0)
+	}
+	if index[0] == prefixEvent {
+		return list(db, q, limit, (*decoder).event, f.match)
+	}
+	return listBy(db, q, limit, func(key, _ []byte) []byte {
+		return textKey(prefixEvent, messages.EventID(key[len(index):]))
+	}, (*decoder).event, f.match)
+}
+
+func (w *batchWriter) event(v *messages.Event) error {
+	if v.ID == "" {
+		return errBatch("an event without id")
+	}
+	if err := w.put(textKey(prefixEvent, v.ID), func(e *encoder) { e.event(v) }); err != nil {
+		return err
+	}
+	if v.HostID != "" {
+		if err := w.mark(append(underKey(prefixByHost, v.HostID), v.ID...)); err != nil {
+			return err
+		}
+	}
+	if v.CustomerID != "" {
+		return w.mark(append(underKey(prefixByOwner, v.CustomerID), v.ID...))
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package storage
+
+import (
+	"felhom.eu/messages"
+)
+
+// flags of a stored HostState.
+const (
+	stateSkew = 1 << iota
+	stateRetired0
+	stateRetired1
+	stateRetired2
+)
+
+func (e *encoder) state(s *messages.HostState) {
+	e.byte(byte(s.Phase))
+	e.byte(flag(s.SkewAlarmed, stateSkew) | flag(s.Retired[0] != 0, stateRetired0) |
+		flag(s.Retired[1] != 0, stateRetired1) | flag(s.Retired[2] != 0, stateRetired2))
+	e.int(s.PhaseSince)
+	e.int(s.ContactAt)
+	e.int(int64(s.ContactHeard))
+	e.int(s.ReportAt)
+	e.int(s.ReportedAt)
+	e.uint(uint64(s.UptimeSecs))
+	e.fixed(s.Stream)
+	for _, r := range s.Retired {
+		if r != 0 {
+			e.fixed(r)
+		}
+	}
+	e.uint(s.Sequence)
+	e.fixed(s.Seen)
+	e.fixed(s.BootHash)
+	e.fixed(s.GuestHash)
+	e.text(string(s.Incident))
+	e.int(int64(s.HeldUntil))
+	e.text(s.HeldReason)
+	e.text(s.AgentVersion)
+	e.figures(&s.Figures)
+	e.ref(s.Last)
+}
+
+func (d *decoder) state(key []byte) messages.HostState {
+	s := messages.HostState{ID: messages.HostID(key[1:])}
+	d.stateInto(&s)
+	return s
+}
+
+// stateInto fills everything but the ID.
+func (d *decoder) stateInto(s *messages.HostState) {
+	s.Phase = messages.Phase(d.byte())
+	if s.Phase > messages.PhaseDown {
+		d.fail(errRange)
+	}
+	flags := d.byte()
+	s.SkewAlarmed = flags&stateSkew != 0
+	s.PhaseSince = d.int()
+	s.ContactAt = d.int()
+	s.ContactHeard = messages.Listened(d.int())
+	s.ReportAt = d.int()
+	s.ReportedAt = d.int()
+	s.UptimeSecs = uint32(d.upTo(1<<32 - 1))
+	s.Stream = d.fixed()
+	for i := range s.Retired {
+		if flags&(stateRetired0<<i) != 0 {
+			s.Retired[i] = d.fixed()
+		}
+	}
+	s.Sequence = d.uint()
+	s.Seen = d.fixed()
+	s.BootHash = d.fixed()
+	s.GuestHash = d.fixed()
+	s.Incident = messages.IncidentID(d.text())
+	s.HeldUntil = messages.Listened(d.int())
+	s.HeldReason = d.word()
+	s.AgentVersion = d.word()
+	s.Figures = d.figures()
+	s.Last = d.ref()
+}
+
+func (e *encoder) figures(f *messages.Figures) {
+	e.ratio(f.CPUUsedRatio)
+	e.ratio(f.MemoryUsedRatio)
+	e.ratio(f.DiskUsedRatio)
+	e.uint(uint64(f.GuestTotal))
+	e.uint(uint64(f.GuestRunning))
+	e.text(f.Cloudflared)
+}
+
+func (d *decoder) figures() messages.Figures {
+	return messages.Figures{
+		CPUUsedRatio:    d.ratio(),
+		MemoryUsedRatio: d.ratio(),
+		DiskUsedRatio:   d.ratio(),
+		GuestTotal:      uint16(d.upTo(1<<16 - 1)),
+		GuestRunning:    uint16(d.upTo(1<<16 - 1)),
+		Cloudflared:     d.word(),
+	}
+}
+
+func (e *encoder) ref(r messages.ReportRef) {
+	e.uint(uint64(r.Day))
+	e.uint(r.Batch)
+	e.uint(uint64(r.Entry))
+}
+
+func (d *decoder) ref() messages.ReportRef {
+	return messages.ReportRef{
+		Day:   uint32(d.upTo(1<<32 - 1)),
+		Batch: d.uint(),
+		Entry: uint32(d.upTo(1<<32 - 1)),
+	}
+}
+
+// HostState reads a host's reality as of its last durable change. Errors:
+// ErrNotFound when there is no such host, ErrCorrupt.
+func (db *DB) HostState(id messages.HostID) (messages.HostState, error) {
+	return one(db, textKey(prefixState, id), (*decoder).state)
+}

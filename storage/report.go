@@ -1,0 +1,161 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"felhom.eu/messages"
+)
+
+// ReportRow is a line in the list of a host's reports.
+type ReportRow struct {
+	Ref        messages.ReportRef
+	ID         messages.ReportID
+	ReceivedAt time.Time
+	ReportedAt time.Time
+	Previous   messages.ReportRef
+	Figures    messages.Figures
+	Bytes      int // of the body
+}
+
+// errGone says that a report lies in a day that was dropped.
+var errGone = errors.New("day was dropped")
+
+// Reports lists up to limit reports of a host, newest first: from the report
+// at from, or from the newest when from is zero. next is where to go on, zero
+// at the end; a day that was dropped ends the list. Errors: ErrNotFound when
+// there is no such host or from is not one of its reports; ErrCorrupt, together
+// with the rows before the damage.
+func (db *DB) Reports(id messages.HostID, from messages.ReportRef, limit int) (rows []ReportRow, next messages.ReportRef, err error) {
+	s, err := db.HostState(id)
+	if err != nil {
+		return nil, next, err
+	}
+	at, given := s.Last, !from.IsZero()
+	if given {
+		at = from
+	}
+	for !at.IsZero() && (limit <= 0 || len(rows) < limit) {
+		row, err := db.reportRow(id, at)
+		switch {
+		case errors.Is(err, errGone):
+			return rows, messages.ReportRef{}, nil
+		case err != nil && given && len(rows) == 0:
+			return nil, messages.ReportRef{}, fmt.Errorf("report %v of host %s: %w", from, id, notOurs(err))
+		case err != nil:
+			return rows, messages.ReportRef{}, fmt.Errorf("reports of host %s: %w", id, err)
+		}
+		rows = append(rows, row)
+		at = row.Previous
+	}
+	return rows, at, nil
+}
+
+// notOurs turns what a made-up reference meets into ErrNotFound.
+func notOurs(err error) error {
+	if errors.Is(err, ErrCorrupt) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// Report is one report's body as it was received, found by walking back from
+// the newest. Errors: ErrNotFound, ErrCorrupt.
+func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, error) {
+	s, err := db.HostState(id)
+	if err != nil {
+		return nil, err
+	}
+	for at := s.Last; !at.IsZero(); {
+		row, err := db.reportRow(id, at)
+		switch {
+		case errors.Is(err, errGone):
+			return nil, ErrNotFound
+		case err != nil:
+			return nil, fmt.Errorf("report %s of host %s: %w", report, id, err)
+		case row.ID == report:
+			return db.body(at)
+		}
+		at = row.Previous
+	}
+	return nil, ErrNotFound
+}
+
+func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
+	err = db.blob(at, func(b blob) error {
+		v, err := b.body(int(at.Entry))
+		body = bytes.Clone(v)
+		return err
+	})
+	if errors.Is(err, errGone) {
+		err = ErrNotFound
+	}
+	return body, err
+}
+
+func (db *DB) reportRow(id messages.HostID, at messages.ReportRef) (row ReportRow, err error) {
+	err = db.blob(at, func(b blob) error {
+		r, size, err := b.head(int(at.Entry))
+		if err != nil {
+			return err
+		}
+		if r.HostID != id {
+			return corrupt(b.key, "entry %d is of host %s, wanted %s", at.Entry, r.HostID, id)
+		}
+		if !older(r.Previous, at) {
+			return corrupt(b.key, "entry %d points to the newer %v", at.Entry, r.Previous)
+		}
+		row = ReportRow{at, r.ID, r.ReceivedAt, r.ReportedAt, r.Previous, r.Figures, size}
+		return nil
+	})
+	return row, err
+}
+
+// older keeps a walk from going in circles.
+func older(a, b messages.ReportRef) bool {
+	return a.IsZero() || a.Batch < b.Batch || a.Batch == b.Batch && a.Entry < b.Entry
+}
+
+// blob calls fn with the blob that at points into. Errors: errGone, ErrCorrupt.
+func (db *DB) blob(at messages.ReportRef, fn func(blob) error) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	s, err := db.history.acquire(at.Day, false)
+	if err == nil {
+		defer db.history.release(s)
+		err = s.read(at.Batch, fn)
+	}
+	if errors.Is(err, ErrNotFound) {
+		if db.history.gone(at) {
+			return errGone
+		}
+		return corrupt(blobKey(at.Batch), "the blob is missing in the history of %s", dayName(at.Day))
+	}
+	return err
+}
+
+func (s *dayStore) read(batch uint64, fn func(blob) error) error {
+	key := blobKey(batch)
+	return s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("read blob %d of %s: %w", batch, dayName(s.day), err)
+		}
+		return item.Value(func(v []byte) error {
+			b, err := openBlob(key, v)
+			if err != nil {
+				return err
+			}
+			return fn(b)
+		})
+	})
+}

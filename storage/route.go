@@ -1,0 +1,52 @@
+package storage
+
+import "felhom.eu/messages"
+
+func (e *encoder) route(r *messages.Route) {
+	e.text(string(r.CustomerID))
+	e.text(string(r.Kind))
+	e.text(r.URL.Reveal())
+	e.text(r.Secret.Reveal())
+	e.uint(uint64(len(r.Events)))
+	for _, t := range r.Events {
+		e.text(string(t))
+	}
+	e.byte(byte(r.MinSeverity))
+	e.time(r.CreatedAt)
+}
+
+func (d *decoder) route(key []byte) messages.Route {
+	return messages.Route{
+		ID:          messages.RouteID(key[1:]),
+		CustomerID:  messages.CustomerID(d.text()),
+		Kind:        messages.RouteKind(d.word()),
+		URL:         messages.Secret(d.text()),
+		Secret:      messages.Secret(d.text()),
+		Events:      texts[messages.EventType](d),
+		MinSeverity: messages.Severity(d.byte()),
+		CreatedAt:   d.time(),
+	}
+}
+
+// texts reads a count and as many texts; nil when there are none.
+func texts[T ~string](d *decoder) []T {
+	n := d.upTo(uint64(len(d.b))) // each takes a byte at least
+	if n == 0 {
+		return nil
+	}
+	ts := make([]T, n)
+	for i := range ts {
+		ts[i] = T(d.word())
+	}
+	return ts
+}
+
+// Routes lists all routes in the order of their ids, secrets included.
+func (db *DB) Routes() ([]messages.Route, error) {
+	return list(db, query{prefix: []byte{prefixRoute}}, 0, (*decoder).route, nil)
+}
+
+// EachRoute calls fn for every route in the order of their ids, until fn fails.
+func (db *DB) EachRoute(fn func(messages.Route) error) error {
+	return each(db, query{prefix: []byte{prefixRoute}}, (*decoder).route, fn)
+}

@@ -1,0 +1,286 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"felhom.eu/messages"
+)
+
+// WriteBodies makes the reports of a batch durable: the first half of a batch.
+// It may run while WriteState writes an earlier one, at most four batches
+// ahead. It must be called for batches without reports too, in order: it is
+// what looks at the free space. Blocks for one sync.
+//
+// Errors: ErrFull and ErrOrder, nothing was written; ErrTooBig; any other is an
+// unknown outcome, and from then on the store refuses everything with it.
+func (db *DB) WriteBodies(b *messages.Batch) error {
+	db.bodiesMu.Lock()
+	defer db.bodiesMu.Unlock()
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	if err := db.admitBodies(b); err != nil {
+		return fmt.Errorf("batch %d: %w", b.Sequence, err)
+	}
+	if err := db.writeBlob(b); err != nil {
+		err = fmt.Errorf("write bodies of batch %d: %w", b.Sequence, err)
+		if errors.Is(err, ErrTooBig) {
+			return err
+		}
+		return db.fail(err)
+	}
+	db.mu.Lock()
+	db.bodies = b.Sequence
+	db.mu.Unlock()
+	return nil
+}
+
+func (db *DB) admitBodies(b *messages.Batch) error {
+	db.mu.Lock()
+	state, bodies := db.meta.Batch, db.bodies
+	db.mu.Unlock()
+	if b.Sequence == 0 || b.Sequence < state || b.Sequence > bodies+1 || b.Sequence > state+maxBodiesAhead {
+		return fmt.Errorf("%w: bodies are at %d, state is at %d", ErrOrder, bodies, state)
+	}
+	s, err := db.o.space(db.dir)
+	if err != nil {
+		return db.fail(err)
+	}
+	need := db.reserve
+	for i := range b.Reports {
+		need += uint64(len(b.Reports[i].Body))
+	}
+	if s.free < need {
+		return fmt.Errorf("%w: %d bytes free, %d must be", ErrFull, s.free, need)
+	}
+	return nil
+}
+
+func (db *DB) writeBlob(b *messages.Batch) error {
+	if len(b.Reports) == 0 {
+		return nil
+	}
+	store, err := db.storeOf(b.Day())
+	if err != nil {
+		return err
+	}
+	key := blobKey(b.Sequence)
+	v, err := blobOf(key, b.Reports)
+	if err != nil {
+		return err
+	}
+	if len(v) > historyLogFile {
+		return fmt.Errorf("%w: %d bytes of reports, the limit is %d", ErrTooBig, len(v), historyLogFile)
+	}
+	return store.db.Update(func(txn *badger.Txn) error { return txn.Set(key, v) })
+}
+
+// storeOf is the day's store, held until the day changes.
+func (db *DB) storeOf(day uint32) (*dayStore, error) {
+	if db.today != nil && db.today.day == day {
+		return db.today, nil
+	}
+	s, err := db.history.acquire(day, true)
+	if errors.Is(err, ErrCorrupt) {
+		if err := db.history.quarantine(day); err != nil {
+			return nil, err
+		}
+		db.marks.forget(dayMark(day))
+		s, err = db.history.acquire(day, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if db.today != nil {
+		db.history.release(db.today)
+	}
+	db.today = s
+	return s, nil
+}
+
+// WriteState makes the rest of a batch durable, after its bodies. Blocks for
+// one sync. Writing the newest batch again changes nothing.
+//
+// Errors: ErrOrder and ErrTooBig, nothing was written; any other is an unknown
+// outcome, and from then on the store refuses everything with it.
+func (db *DB) WriteState(b *messages.Batch) error {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	db.mu.Lock()
+	m, bodies := db.meta, db.bodies
+	db.mu.Unlock()
+	if b.Sequence == 0 || b.Sequence > bodies || b.Sequence != m.Batch && b.Sequence != m.Batch+1 {
+		return fmt.Errorf("batch %d: %w: bodies are at %d, state is at %d", b.Sequence, ErrOrder, bodies, m.Batch)
+	}
+	next, err := db.apply(b, m)
+	if err != nil {
+		err = fmt.Errorf("write state of batch %d: %w", b.Sequence, err)
+		if errors.Is(err, ErrTooBig) || errors.Is(err, ErrOrder) {
+			return err
+		}
+		return db.fail(err)
+	}
+	db.mu.Lock()
+	db.meta = next
+	db.mu.Unlock()
+	return nil
+}
+
+// apply writes a batch in one transaction and returns what meta is then.
+func (db *DB) apply(b *messages.Batch, m meta) (meta, error) {
+	w := batchWriter{db: db, batch: b, again: b.Sequence == m.Batch, meta: m, hosts: int64(m.Hosts)}
+	w.txn = db.state.NewTransaction(true)
+	defer w.txn.Discard()
+	w.before = db.state.NewTransaction(false)
+	defer w.before.Discard()
+	if err := w.all(); err != nil {
+		return meta{}, err
+	}
+	w.meta.Batch, w.meta.BatchAt, w.meta.Ledger = b.Sequence, b.At.UTC(), b.Ledger
+	w.meta.Hosts = uint64(max(0, w.hosts))
+	if err := w.put(metaKey, func(e *encoder) { e.meta(&w.meta) }); err != nil {
+		return meta{}, err
+	}
+	return w.meta, w.txn.Commit()
+}
+
+// batchWriter is one batch on its way into one transaction.
+type batchWriter struct {
+	db     *DB
+	batch  *messages.Batch
+	again  bool // it is durable already
+	txn    *badger.Txn
+	before *badger.Txn // the state before the batch
+	enc    encoder     // holds the values until the commit
+	meta   meta
+	hosts  int64
+}
+
+// errBatch is an ErrOrder about what is in a batch.
+func errBatch(what string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrOrder, fmt.Sprintf(what, args...))
+}
+
+// all applies the commands, what is new before what changes before what goes.
+func (w *batchWriter) all() error {
+	b := w.batch
+	for _, step := range []func() error{
+		func() error { return every(b.PutCustomers, w.putCustomer) },
+		func() error { return every(b.PutHosts, w.putHost) },
+		func() error { return every(b.PutKeys, w.putKey) },
+		func() error { return every(b.PutRoutes, w.putRoute) },
+		func() error { return every(b.Hosts, w.hostState) },
+		func() error { return w.mergeGuests(b.Guests) },
+		func() error { return every(b.Events, w.nextEvent) },
+		func() error { return every(b.Deliveries, w.nextDelivery) },
+		func() error { return every(b.DelRoutes, w.delRoute) },
+		func() error { return every(b.DelHosts, w.delHost) },
+		func() error { return every(b.DelCustomers, w.delCustomer) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func every[T any](vs []T, fn func(*T) error) error {
+	for i := range vs {
+		if err := fn(&vs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *batchWriter) putCustomer(c *messages.Customer) error {
+	return w.put(textKey(prefixCustomer, c.ID), func(e *encoder) { e.customer(c) })
+}
+
+func (w *batchWriter) putRoute(r *messages.Route) error {
+	return w.put(textKey(prefixRoute, r.ID), func(e *encoder) { e.route(r) })
+}
+
+func (w *batchWriter) delCustomer(id *messages.CustomerID) error {
+	return w.unmark(textKey(prefixCustomer, *id))
+}
+
+func (w *batchWriter) delRoute(id *messages.RouteID) error {
+	return w.unmark(textKey(prefixRoute, *id))
+}
+
+// hostState writes a host's reality, whose newest body must be durable.
+func (w *batchWriter) hostState(s *messages.HostState) error {
+	b := w.batch
+	switch at := s.Last; {
+	case at.Batch > b.Sequence:
+		return errBatch("host %s points to the later batch %d", s.ID, at.Batch)
+	case at.Batch == b.Sequence && (at.Day != b.Day() || int(at.Entry) >= len(b.Reports) || b.Reports[at.Entry].HostID != s.ID):
+		return errBatch("host %s points to entry %d of day %d, which is not its report", s.ID, at.Entry, at.Day)
+	}
+	return w.putState(s)
+}
+
+// nextEvent holds events to their order: each has the next sequence and a
+// greater id. A batch that is written again brings the ones it brought.
+func (w *batchWriter) nextEvent(v *messages.Event) error {
+	m := &w.meta
+	if !w.again && (v.Sequence != m.Event+1 || v.ID <= m.EventID) || w.again && v.Sequence > m.Event {
+		return errBatch("event %s with sequence %d after %s with %d", v.ID, v.Sequence, m.EventID, m.Event)
+	}
+	if !w.again {
+		m.Event, m.EventID = v.Sequence, v.ID
+	}
+	return w.event(v)
+}
+
+func (w *batchWriter) nextDelivery(v *messages.Delivery) error {
+	m := &w.meta
+	if v.Sequence > m.Delivery+1 || w.again && v.Sequence > m.Delivery {
+		return errBatch("delivery %s with sequence %d after %d", v.ID, v.Sequence, m.Delivery)
+	}
+	m.Delivery = max(m.Delivery, v.Sequence)
+	return w.delivery(v)
+}
+
+func (w *batchWriter) put(key []byte, fill func(*encoder)) error {
+	return w.written(key, w.txn.Set(key, w.enc.seal(key, fill)))
+}
+
+// mark writes a row that says all by being there.
+func (w *batchWriter) mark(key []byte) error { return w.put(key, func(*encoder) {}) }
+
+func (w *batchWriter) unmark(key []byte) error { return w.written(key, w.txn.Delete(key)) }
+
+func (w *batchWriter) written(key []byte, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, badger.ErrTxnTooBig):
+		return fmt.Errorf("%w: a transaction takes %d rows and %d bytes", ErrTooBig,
+			w.db.state.MaxBatchCount(), w.db.state.MaxBatchSize())
+	}
+	return fmt.Errorf("write key %q: %w", key, err)
+}
+
+// missing reports whether there is no row, what the batch wrote included.
+func (w *batchWriter) missing(key []byte) (bool, error) {
+	_, err := w.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// rows walks rows as the batch left them so far.
+func (w *batchWriter) rows(prefix []byte, fn func(key, value []byte) error) error {
+	return walk(w.txn, query{prefix: prefix}, fn)
+}
