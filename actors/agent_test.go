@@ -101,9 +101,10 @@ func startAgent(t *testing.T, source Source, uplink *fakeUplink) *testAgent {
 	uplink.started = time.Now()
 	a := &testAgent{engine: engine, log: new(bytes.Buffer)}
 	log := zerolog.New(zerolog.SyncWriter(a.log))
-	a.reporter = SpawnReporter(engine, ReporterConfig{HostID: "acme-7f3a90c1", Timeout: 30 * time.Second, Uplink: uplink, Log: log})
+	fatal := func(err error) { t.Error(err) }
+	a.reporter = SpawnReporter(engine, ReporterConfig{HostID: "acme-7f3a90c1", Timeout: 30 * time.Second, Uplink: uplink, Fatal: fatal, Log: log})
 	a.collector = SpawnCollector(engine, CollectorConfig{HostID: "acme-7f3a90c1", AgentVersion: "test", Stream: "STREAM",
-		Interval: 900 * time.Second, Timeout: 60 * time.Second, Source: source, Reporter: a.reporter, Log: log})
+		Interval: 900 * time.Second, Timeout: 60 * time.Second, Source: source, Reporter: a.reporter, Fatal: fatal, Log: log})
 	t.Cleanup(func() {
 		<-engine.Poison(a.collector).Done()
 		<-engine.Poison(a.reporter).Done()

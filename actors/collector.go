@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"github.com/anthdm/hollywood/actor"
@@ -34,7 +33,10 @@ type CollectorConfig struct {
 	Timeout      time.Duration // a collection's deadline
 	Source       Source
 	Reporter     *actor.PID // gets every report
-	Log          zerolog.Logger
+	// Fatal is called, and must not block, when the collector has panicked and
+	// can no longer be trusted: the program is to end, and be started again.
+	Fatal func(error)
+	Log   zerolog.Logger
 }
 
 // Collector asks its Source for a report at once and then on every tick, never
@@ -64,7 +66,8 @@ type (
 
 // SpawnCollector starts a Collector; its first collection begins at once.
 func SpawnCollector(e *actor.Engine, cfg CollectorConfig) *actor.PID {
-	return spawnAgentActor(e, newCollector(cfg), "collector", cfg.Log)
+	w := &watch{log: cfg.Log, fatal: cfg.Fatal}
+	return spawn(engineSpawner{e}, w, newCollector(cfg), "agent", "collector")
 }
 
 func newCollector(cfg CollectorConfig) *Collector {
@@ -167,26 +170,5 @@ func (x *Collector) stop() {
 	x.cancel()
 	if x.next != nil {
 		x.next.Stop()
-	}
-}
-
-// spawnAgentActor starts one of the agent's two actors behind agentGuard.
-func spawnAgentActor(e *actor.Engine, r actor.Receiver, id string, log zerolog.Logger) *actor.PID {
-	return e.Spawn(func() actor.Receiver { return r }, "agent",
-		actor.WithID(id), actor.WithMiddleware(agentGuard(log)))
-}
-
-// agentGuard keeps a panic from reaching hollywood, which would end the process
-// at the fourth.
-func agentGuard(log zerolog.Logger) actor.MiddlewareFunc {
-	return func(next actor.ReceiveFunc) actor.ReceiveFunc {
-		return func(c *actor.Context) {
-			defer func() {
-				if v := recover(); v != nil {
-					log.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Msg("actor panicked")
-				}
-			}()
-			next(c)
-		}
 	}
 }

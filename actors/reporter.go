@@ -42,6 +42,7 @@ type ReporterConfig struct {
 	HostID  messages.HostID
 	Timeout time.Duration // an attempt's deadline
 	Uplink  Uplink
+	Fatal   func(error) // as CollectorConfig's
 	Log     zerolog.Logger
 }
 
@@ -95,7 +96,8 @@ type (
 
 // SpawnReporter starts a Reporter.
 func SpawnReporter(e *actor.Engine, cfg ReporterConfig) *actor.PID {
-	return spawnAgentActor(e, newReporter(cfg), "reporter", cfg.Log)
+	w := &watch{log: cfg.Log, fatal: cfg.Fatal}
+	return spawn(engineSpawner{e}, w, newReporter(cfg), "agent", "reporter")
 }
 
 func newReporter(cfg ReporterConfig) *Reporter {
