@@ -1,0 +1,129 @@
+package load
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// The marks stand in a template where a host's own values go. None of them can
+// occur in the rest of the document.
+const (
+	markHost     = "@host@"
+	markStream   = "@stream@"
+	markSequence = 987654321987654321
+)
+
+var markTime = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+
+// template is a report's body cut at the places where hosts differ: host_id,
+// reported_at, stream and sequence, in that order.
+type template struct {
+	cut   [5][]byte
+	fixed int // bytes in cut
+}
+
+// templateCount is how many differing machines a fleet has; the rest repeat
+// them under their own names. Few enough to stay in the processor's cache.
+const templateCount = 16
+
+var templates = func() (ts [templateCount]template) {
+	for i := range ts {
+		ts[i] = newTemplate(machine(i))
+	}
+	return ts
+}()
+
+func newTemplate(r messages.Report) template {
+	body, err := json.Marshal(r)
+	if err != nil {
+		panic(fmt.Sprintf("render report: %v", err)) // machine is wrong
+	}
+	var t template
+	marks := []string{markHost, markTime.Format(time.RFC3339), markStream, strconv.Itoa(markSequence)}
+	for i, mark := range marks {
+		before, after, found := bytes.Cut(body, []byte(mark))
+		if !found {
+			panic("render report: no " + mark) // the field order of messages.Report changed
+		}
+		t.cut[i], body = before, after
+	}
+	t.cut[len(marks)] = body
+	for _, c := range t.cut {
+		t.fixed += len(c)
+	}
+	return t
+}
+
+// machine is a Proxmox host with eight guests, half of them running: about 2 KiB
+// as JSON.
+func machine(i int) messages.Report {
+	r := messages.Report{
+		HostID: markHost, ReportedAt: markTime, AgentVersion: "0.3.0",
+		Stream: markStream, Sequence: markSequence, BootID: "8c0e1d52-5a3b-4a43-9d2e-6f0a7f1b2c3d",
+		Host: messages.Node{
+			Node: fmt.Sprintf("pve%d", i+1), PVEVersion: "8.4.1", Kernel: "6.8.12-9-pve",
+			UptimeSeconds: 1209600 + uint64(i)*3600, CPUUsedRatio: 0.073 + float64(i)/100, CPUCount: 16,
+			Load1m: 0.52, Load5m: 0.48, Load15m: 0.40,
+			MemoryTotalBytes: 67430330368, MemoryUsedBytes: 21474836480 + uint64(i)<<28,
+			SwapTotalBytes: 8589934592, RootTotalBytes: 100861726720, RootUsedBytes: 18253611008,
+		},
+		Cloudflared: messages.Tunnel{Status: "active"},
+	}
+	for g, name := range []string{"web", "db", "mail", "proxy", "wiki", "git", "dns", "media"} {
+		r.Guests = append(r.Guests, guest(i, g, name))
+	}
+	return r
+}
+
+func guest(i, g int, name string) messages.Guest {
+	vm := messages.Guest{
+		VMID: messages.VMID(101 + g), Kind: "lxc", Name: name, Status: messages.GuestRunning,
+		Spec:          &messages.GuestSpec{Cores: 2, MemoryBytes: 2 << 30, DiskBytes: 8 << 30},
+		UptimeSeconds: 86400, CPUUsedRatio: 0.01, MemoryUsedBytes: 402653184, DiskUsedBytes: 1610612736,
+	}
+	if g%3 == 2 { // Proxmox does not know how full a virtual machine's disk is
+		vm.Kind, vm.DiskUsedBytes = "qemu", 0
+	}
+	if (i+g)%2 == 1 {
+		vm = messages.Guest{VMID: vm.VMID, Kind: vm.Kind, Name: name, Status: "stopped", Spec: vm.Spec}
+	}
+	return vm
+}
+
+// appendBody appends the body that h sends with sequence at the instant (whole
+// seconds of Unix time).
+func (h *Host) appendBody(b []byte, sequence uint64, at int64) []byte {
+	t := &templates[h.machine%templateCount]
+	b = append(append(b, t.cut[0]...), h.ID...)
+	b = time.Unix(at, 0).UTC().AppendFormat(append(b, t.cut[1]...), time.RFC3339)
+	b = append(append(b, t.cut[2]...), h.Stream...)
+	b = strconv.AppendUint(append(b, t.cut[3]...), sequence, 10)
+	return append(b, t.cut[4]...)
+}
+
+// bodyLen is the length of what appendBody appends.
+func (h *Host) bodyLen(sequence uint64) int {
+	return templates[h.machine%templateCount].fixed + len(h.ID) + len(time.RFC3339) - len("07:00") + len(h.Stream) + digits(sequence)
+}
+
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
+	}
+	return d
+}
+
+// appendRequest appends the whole POST of that body.
+func (h *Host) appendRequest(b []byte, sequence uint64, at int64) []byte {
+	b = append(b, "POST /api/v1/host-report HTTP/1.1\r\nHost: felhom\r\nAuthorization: Bearer "...)
+	b = append(b, h.Key.Reveal()...)
+	b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(h.bodyLen(sequence)), 10)
+	return h.appendBody(append(b, "\r\n\r\n"...), sequence, at)
+}

@@ -1,0 +1,129 @@
+package rig
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sort"
+	"time"
+)
+
+// Hub is a hub on loopback with a store of its own. It may be started again
+// after it ended: same address, same store.
+type Hub struct {
+	*Process
+	Admin
+	Dir string // its data_dir
+	Log *Log   // of all its lives
+
+	program string
+	env     []string
+}
+
+// Settings are hub settings by their FELHOM_HUB_ names without the prefix, such
+// as "STALE_SECONDS": "3".
+type Settings map[string]string
+
+// NewHub prepares a hub that runs program with its store under dir. It is not
+// started yet.
+func NewHub(program, dir string, s Settings) (*Hub, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{Dir: filepath.Join(dir, "hub-data"), Log: new(Log), program: program}
+	h.Admin = NewAdmin(addr, NewKey())
+	h.env = []string{
+		"FELHOM_HUB_LISTEN=" + addr, "FELHOM_HUB_DATA_DIR=" + h.Dir, "FELHOM_HUB_GLOBAL_KEY=" + h.Key,
+	}
+	for name, value := range s {
+		h.env = append(h.env, "FELHOM_HUB_"+name+"="+value)
+	}
+	sort.Strings(h.env)
+	return h, nil
+}
+
+// NewKey makes a key of the form that hubs know: 64 hex digits.
+func NewKey() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// readyTimeout is what a hub has to become ready in.
+const readyTimeout = 60 * time.Second
+
+// Start runs the hub and waits until /readyz answers 200; took is how long
+// that was from the start of the process.
+func (h *Hub) Start(ctx context.Context) (took time.Duration, err error) {
+	begin := time.Now()
+	if h.Process, err = Start(h.program, nil, h.env, h.Log); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := h.waitReady(ctx); err != nil {
+		h.Kill()
+		return 0, fmt.Errorf("start hub: %w; it said:\n%s", err, h.Log.Tail(2000))
+	}
+	return time.Since(begin), nil
+}
+
+func (h *Hub) waitReady(ctx context.Context) error {
+	return Poll(ctx, 2*time.Millisecond, func() (bool, error) {
+		select {
+		case <-h.Done():
+			return false, fmt.Errorf("it ended: %v", h.err)
+		default:
+			status, _, _ := h.do(ctx, http.MethodGet, "/readyz", nil)
+			return status == http.StatusOK, nil
+		}
+	})
+}
+
+// Poll asks done every so often until it says yes, fails, or ctx ends.
+func Poll(ctx context.Context, every time.Duration, done func() (bool, error)) error {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// FindHub is the path of a hub to test: given, when it is not empty, or one
+// built from the product's folder into dir.
+func FindHub(ctx context.Context, given, dir string) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	product, err := ProductDir()
+	if err != nil {
+		return "", err
+	}
+	return Build(ctx, product, "./hub", dir, "felhom-hub")
+}
+
+// Scratch makes a folder for one run under parent ("" is the system's place for
+// temporary files) and returns what removes it. Stores go there, so parent must
+// not be a memory file system when durability is measured.
+func Scratch(parent string) (dir string, remove func(), err error) {
+	if dir, err = os.MkdirTemp(parent, "felhom-bench-"); err != nil {
+		return "", nil, err
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}
+
+// ErrFailed is returned by a rig that ran to its end and found a promise broken.
+var ErrFailed = errors.New("promise broken")
