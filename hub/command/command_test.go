@@ -1,0 +1,173 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"felhom.eu/hub/config"
+)
+
+// globalKey is what the fake hub takes for its own.
+const globalKey = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"felhom-hub": func() {
+		os.Exit(Main(context.Background(), fakeProgram(), os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+	}})
+}
+
+// fakeProgram tells what it was asked, and fails where a script wants it to.
+func fakeProgram() Program {
+	return Program{
+		Version: "1.2.3",
+		Serve: func(_ context.Context, c config.Config) error {
+			fmt.Println("serve", c.Listen, c.StaleSeconds)
+			return nil
+		},
+		Demo: func(_ context.Context, d Demo) error {
+			fmt.Println("demo", d.For, d.Terminal)
+			return nil
+		},
+		Restore: func(_ context.Context, c config.Config, r io.Reader) error {
+			b, err := io.ReadAll(r)
+			fmt.Printf("%s <- %s\n", c.DataDir, b)
+			return err
+		},
+		Check: func(_ context.Context, c config.Config) ([]string, error) {
+			if c.DataDir == "broken" {
+				return []string{"state: 3 customers"}, errors.New("check state: event 7: corrupt")
+			}
+			return []string{"state: 3 customers"}, nil
+		},
+	}
+}
+
+// TestCommandAsAUserMeetsIt runs each script against a fake hub: what is
+// printed, what is asked of the hub, and the exit status.
+func TestCommandAsAUserMeetsIt(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			hub := httptest.NewServer(&fakeHub{requests: filepath.Join(env.WorkDir, "requests")})
+			env.Defer(hub.Close)
+			env.Setenv("HUB", hub.URL)
+			env.Setenv("KEY", globalKey)
+			env.Setenv("FELHOM_HUB_GLOBAL_KEY", globalKey)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": wantStatus},
+	})
+}
+
+// wantStatus is the script command "status N ARGS…": felhom-hub exits with N.
+func wantStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: status N ARG...")
+	}
+	err := ts.Exec("felhom-hub", args[1:]...)
+	got := 0
+	var exit interface{ ExitCode() int }
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("felhom-hub %s: exit status %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// fakeHub answers the admin API from a fixed fleet and writes down what it was
+// asked.
+type fakeHub struct{ requests string }
+
+func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	h.note(r, body)
+	if r.Header.Get("Authorization") != "Bearer "+globalKey {
+		answer(w, 401, `{"error":{"code":"unauthorized","message":"unknown key"}}`)
+		return
+	}
+	asked := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v1/admin/")
+	if cursor := r.URL.Query().Get("cursor"); cursor != "" {
+		asked += "?" + cursor
+	}
+	a, ok := fakeAnswers[asked]
+	if !ok {
+		answer(w, 404, `{"error":{"code":"not_found","message":"no such thing"}}`)
+		return
+	}
+	answer(w, a.status, strings.ReplaceAll(a.body, "RECENT", time.Now().UTC().Add(-190*time.Second).Format(time.RFC3339)))
+}
+
+func (h *fakeHub) note(r *http.Request, body []byte) {
+	f, err := os.OpenFile(h.requests, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	q := r.URL.Query()
+	q.Del("limit")
+	fmt.Fprintf(f, "%s %s %s%s\n", r.Method, r.URL.Path, q.Encode(), body)
+}
+
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	io.WriteString(w, body)
+}
+
+type fakeAnswer struct {
+	status int
+	body   string
+}
+
+const (
+	acmeJSON  = `{"customer_id":"acme","display_name":"Acme Ltd","blocked":false,"created_at":"RECENT","later_field":1}`
+	zetaJSON  = `{"customer_id":"zeta","display_name":"","blocked":true,"created_at":"RECENT"}`
+	hostJSON  = `"host_id":"acme-7f3a90c1","customer_id":"acme","state":"ok","state_since":"RECENT","last_report_at":"RECENT","silence_seconds":190,"skew_seconds":0,"agent_version":"0.3.0","cpu_percent":7.3,"memory_percent":31.8,"disk_percent":null,"guest_total":2,"guest_running":1,"cloudflared":"active"`
+	nodeJSON  = `"host":{"node":"pve1","pve_version":"8.4.1","uptime_seconds":1209600,"memory_total_bytes":67430330368,"memory_used_bytes":21474836480,"cpu_count":16}`
+	guestJSON = `"guests":[{"vmid":101,"kind":"lxc","name":"web","status":"running","memory_used_bytes":402653184},{"vmid":102,"kind":"qemu","name":"db","status":"stopped"}]`
+	denied    = `"sections":{"guests":{"status":"ok"},"backups":{"status":"denied","detail":"Datastore.Audit on /storage/nas"}}`
+	eventJSON = `{"event_id":"01JZ0000000000000000000001","type":"host_down","at":"2026-06-08T14:20:09Z","customer_id":"acme","host_id":"acme-7f3a90c1","summary":"acme-7f3a90c1 is down, silent for 1 h"}`
+	routeID   = "01JZ0000000000000000000002"
+	sentID    = "01JZ0000000000000000000003"
+)
+
+var fakeAnswers = map[string]fakeAnswer{
+	"GET customers":                           {200, `{"items":[` + acmeJSON + `],"next_cursor":"acme"}`},
+	"GET customers?acme":                      {200, `{"items":[` + zetaJSON + `],"next_cursor":""}`},
+	"GET customers/acme":                      {200, acmeJSON},
+	"POST customers":                          {201, acmeJSON},
+	"POST customers/acme/block":               {200, acmeJSON},
+	"DELETE customers/acme":                   {409, `{"error":{"code":"conflict","message":"customer acme still has hosts"}}`},
+	"POST hosts":                              {201, `{"host_id":"acme-7f3a90c1","api_key":"` + globalKey + `"}`},
+	"GET hosts":                               {200, `{"items":[{` + hostJSON + `}],"next_cursor":""}`},
+	"GET hosts/acme-7f3a90c1":                 {200, `{` + hostJSON + `,` + nodeJSON + `,` + guestJSON + `,` + denied + `}`},
+	"POST hosts/acme-7f3a90c1/rotate-key":     {200, `{"api_key":"` + globalKey + `"}`},
+	"POST hosts/acme-7f3a90c1/revoke-key":     {204, ``},
+	"DELETE hosts/acme-7f3a90c1":              {204, ``},
+	"GET events":                              {200, `{"items":[` + eventJSON + `],"next_cursor":""}`},
+	"POST routes":                             {201, `{"route_id":"` + routeID + `","kind":"webhook","url":"https://ops.example.com/***","secret":"whsec_c2VjcmV0"}`},
+	"GET routes":                              {200, `{"items":[],"next_cursor":""}`},
+	"POST routes/" + routeID + "/test":        {200, `{"ok":false,"status_code":500,"answer":"no room","duration_ms":12}`},
+	"DELETE routes/" + routeID:                {204, ``},
+	"GET deliveries":                          {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
+	"POST deliveries/" + sentID + "/retry":    {200, `{}`},
+	"GET backup":                              {200, "a backup, byte for byte\n"},
+	"POST customers/acme/unblock":             {503, `{"error":{"code":"unavailable","message":"disk is full"}}`},
+	"GET customers/proxy":                     {502, `<html>bad gateway</html>`},
+	"GET hosts/acme-00000000":                 {403, `{"error":{"code":"forbidden","message":"not the global key"}}`},
+	"POST routes/" + sentID + "/test":         {200, `{"ok":true,"status_code":204,"duration_ms":12}`},
+	"POST hosts/acme-00000001/rotate-key":     {500, `{"error":{"code":"internal","message":"internal error"}}`},
+	"GET customers/" + strings.Repeat("x", 3): {200, `not json`},
+}

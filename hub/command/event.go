@@ -1,0 +1,151 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"felhom.eu/messages"
+)
+
+const followInterval = time.Second // how soon an event shows; the hub answers an empty page in microseconds
+
+// eventQuery is which events are asked for.
+type eventQuery struct {
+	host, customer, kind, after string
+	since                       time.Duration
+	follow                      bool
+}
+
+func (a *app) eventCommand() *cobra.Command {
+	var e eventQuery
+	cmd := &cobra.Command{
+		Use: "list", Short: "List events, oldest first",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if e.after != "" && e.since != 0 {
+				return errors.New("--after and --since: want one of them")
+			}
+			return cobra.NoArgs(cmd, args)
+		},
+		RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
+			if e.follow {
+				return a.followEvents(ctx, s, e.values(time.Now()))
+			}
+			q := e.values(time.Now())
+			return show(a, s.Events(ctx, q), list[json.RawMessage](ctx, s.Client, "events", q),
+				a.eventColumns(), "no event")
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&e.host, "host", "", "only events of `HOST`")
+	f.StringVar(&e.customer, "customer", "", "only events of `CUSTOMER`")
+	f.StringVar(&e.kind, "type", "", "only events of `TYPE`, such as host_down")
+	f.StringVar(&e.after, "after", "", "only what came after the event with this `ID`")
+	f.DurationVar(&e.since, "since", 0, "only what came in the last `DURATION`, such as 24h")
+	f.BoolVarP(&e.follow, "follow", "f", false, "keep printing events as they come")
+	return a.asks(a.group("event", "See what happened", cmd))
+}
+
+// values is e as the admin API takes it. Event ids sort by time, so "since" is
+// the smallest id of that instant.
+func (e eventQuery) values(now time.Time) url.Values {
+	after := e.after
+	if e.since > 0 {
+		var floor ulid.ULID
+		_ = floor.SetTime(ulid.Timestamp(now.Add(-e.since))) // fails past the year 10889
+		after = floor.String()
+	}
+	return filter("host_id", e.host, "customer_id", e.customer, "type", e.kind, "after", after)
+}
+
+func (a *app) eventColumns() []column[messages.Event] {
+	return []column[messages.Event]{
+		{title: "at", cell: func(e messages.Event) string { return e.At.Local().Format(time.DateTime) }},
+		{title: "type", cell: func(e messages.Event) string { return a.eventType(e.Type) }},
+		{title: "subject", cell: subjectOf},
+		{title: "what", cell: func(e messages.Event) string { return e.Summary }},
+	}
+}
+
+func subjectOf(e messages.Event) string {
+	switch {
+	case e.HostID != "":
+		return string(e.HostID)
+	case e.RouteID != "":
+		return string(e.RouteID)
+	}
+	return orDash(e.CustomerID)
+}
+
+func (a *app) eventType(t messages.EventType) string {
+	switch t {
+	case messages.HostRecovered, messages.RouteRecovered:
+		return a.out.paint(green, string(t))
+	}
+	switch t.Severity() {
+	case messages.SeverityCritical:
+		return a.out.paint(red, string(t))
+	case messages.SeverityWarning:
+		return a.out.paint(yellow, string(t))
+	}
+	return string(t)
+}
+
+// followEvents prints events, a line each, until the context ends. A hub that
+// cannot be reached is asked again: it may only be restarting.
+func (a *app) followEvents(ctx context.Context, s *session, q url.Values) error {
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	var lost bool
+	for {
+		err := a.printEvents(list[json.RawMessage](ctx, s.Client, "events", q), q)
+		switch refused := new(*APIError); {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, refused), err != nil && !unreachable(err):
+			return err
+		case err != nil && !lost:
+			fmt.Fprintf(a.out.err, "felhom-hub: %s; asking again\n", oneLine(err.Error()))
+		}
+		lost = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func unreachable(err error) bool { return errors.As(err, new(*url.Error)) }
+
+// printEvents prints what there is and moves q behind the last of it.
+func (a *app) printEvents(events iter.Seq2[json.RawMessage, error], q url.Values) error {
+	for raw, err := range events {
+		if err != nil {
+			return err
+		}
+		var e messages.Event
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return fmt.Errorf("decode an event: %w", err)
+		}
+		if err := a.printEvent(e, raw); err != nil {
+			return err
+		}
+		q.Set("after", string(e.ID))
+	}
+	return nil
+}
+
+func (a *app) printEvent(e messages.Event, raw json.RawMessage) error {
+	if a.json {
+		return a.out.line("%s", raw)
+	}
+	return a.out.line("%s  %s  %s  %s", e.At.Local().Format(time.DateTime), a.eventType(e.Type), subjectOf(e), e.Summary)
+}

@@ -1,0 +1,127 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"felhom.eu/messages"
+)
+
+func parseRouteID(s string) (messages.RouteID, error) {
+	return messages.ParseULID[messages.RouteID]("route_id", s)
+}
+
+func (a *app) routeCommand() *cobra.Command {
+	return a.asks(a.group("route", "Say where notifications go",
+		a.routeAddCommand(),
+		&cobra.Command{
+			Use: "list", Short: "List routes", Args: cobra.NoArgs,
+			RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
+				return show(a, list[Route](ctx, s.Client, "routes", nil),
+					list[json.RawMessage](ctx, s.Client, "routes", nil), routeColumns(),
+					"no route: nobody is told; felhom-hub route add makes one")
+			}),
+		},
+		&cobra.Command{
+			Use: "test ROUTE", Short: "Send one notification now and show the answer", Args: idArg(parseRouteID),
+			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
+				return told(ctx, a, s, http.MethodPost, "routes/"+args[0]+"/test", nil, a.printTested)
+			}),
+		},
+		&cobra.Command{
+			Use: "remove ROUTE", Short: "Remove a route", Args: idArg(parseRouteID),
+			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
+				return told(ctx, a, s, http.MethodDelete, "routes/"+args[0], nil, func(struct{}) error {
+					return a.out.line("route %s removed", args[0])
+				})
+			}),
+		},
+	))
+}
+
+func (a *app) routeAddCommand() *cobra.Command {
+	var customer string
+	var events []string
+	cmd := &cobra.Command{
+		Use:   "add URL",
+		Short: "Make a route to a webhook and print its secret",
+		Long: "Make a route: notifications are POSTed to URL, signed the Standard Webhooks way.\n" +
+			"Without --customer the route hears of every customer's hosts.",
+		Args: cobra.ExactArgs(1),
+		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
+			r := Route{Kind: messages.RouteWebhook, URL: args[0], CustomerID: messages.CustomerID(customer)}
+			for _, e := range events {
+				r.Events = append(r.Events, messages.EventType(e))
+			}
+			return told(ctx, a, s, http.MethodPost, "routes", r, a.printAddedRoute)
+		}),
+	}
+	cmd.Flags().StringVar(&customer, "customer", "", "only what concerns `CUSTOMER`")
+	cmd.Flags().StringSliceVar(&events, "events", nil, "only these `TYPES`, such as host_down,host_recovered")
+	return cmd
+}
+
+func (a *app) printAddedRoute(r Route) error {
+	if err := a.out.pairs(
+		[2]string{"route_id", string(r.ID)},
+		[2]string{"url", r.URL},
+		[2]string{"secret", r.Secret},
+	); err != nil {
+		return err
+	}
+	return a.out.line("\nThe secret is shown this once. Try the route: felhom-hub route test %s", r.ID)
+}
+
+// printTested fails when the far end did not take the notification, so that a
+// script sees it.
+func (a *app) printTested(t RouteAnswer) error {
+	took := time.Duration(t.DurationMS) * time.Millisecond
+	if t.OK {
+		return a.out.line("delivered: the far end answered %d in %s", t.StatusCode, took)
+	}
+	if t.StatusCode == 0 {
+		return fmt.Errorf("not delivered after %s: %s", took, t.Error)
+	}
+	err := fmt.Errorf("not delivered: the far end answered %d in %s", t.StatusCode, took)
+	if t.Answer == "" {
+		return err
+	}
+	return Hint(err, "it said: %s", t.Answer)
+}
+
+func routeColumns() []column[Route] {
+	return []column[Route]{
+		{title: "route", cell: func(r Route) string { return string(r.ID) }},
+		{title: "customer", cell: func(r Route) string {
+			if r.CustomerID == "" {
+				return "(all)"
+			}
+			return string(r.CustomerID)
+		}},
+		{title: "kind", cell: func(r Route) string { return string(r.Kind) }},
+		{title: "url", cell: func(r Route) string { return r.URL }},
+		{title: "events", cell: func(r Route) string {
+			if len(r.Events) == 0 {
+				return "(all)"
+			}
+			return joined(r.Events)
+		}},
+	}
+}
+
+func joined[T ~string](words []T) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
+}
