@@ -16,10 +16,11 @@ import (
 // Config is the agent's configuration. The zero value is invalid: start from
 // Default.
 type Config struct {
-	Source  string  `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
-	Proxmox Proxmox `json:"proxmox"`
-	Hub     Hub     `json:"hub"`
-	Authz   Authz   `json:"authz"`
+	Source    string    `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
+	Proxmox   Proxmox   `json:"proxmox"`
+	Hub       Hub       `json:"hub"`
+	Authz     Authz     `json:"authz"`
+	Simulated Simulated `json:"simulated"`
 }
 
 // What a report is read from.
@@ -52,6 +53,12 @@ type Hub struct {
 	CAFile         string          `json:"ca_file"`         // "": the system's roots
 }
 
+// Simulated says which host is made up, when the source is SourceSimulated.
+type Simulated struct {
+	Seed   int    `json:"seed"`
+	Preset string `json:"preset"` // how it misbehaves
+}
+
 // Authz says what the hub may have this host do. This version only reports:
 // Operations must stay empty, so that nothing is allowed by a file that was
 // written before it could be.
@@ -75,7 +82,8 @@ func Default() Config {
 			URL:    "https://localhost:8006",
 			CAFile: "/etc/pve/pve-root-ca.pem",
 		},
-		Hub: Hub{PollSeconds: 900, TimeoutSeconds: 30},
+		Hub:       Hub{PollSeconds: 900, TimeoutSeconds: 30},
+		Simulated: Simulated{Seed: 1, Preset: "healthy"},
 	}
 }
 

@@ -106,7 +106,7 @@ func TestEnvironmentLiesOverTheFileOverTheDefaults(t *testing.T) {
 // Protects every variable of the documentation from being a dead letter.
 func TestEveryKeyHasItsVariable(t *testing.T) {
 	var c Config
-	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox]()}
+	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox](), "SIMULATED_": reflect.TypeFor[Simulated]()}
 	for prefix, block := range blocks {
 		for i := range block.NumField() {
 			name := prefix + strings.ToUpper(block.Field(i).Tag.Get("json"))

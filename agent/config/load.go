@@ -124,6 +124,7 @@ func (c *Config) textKeys() map[string]*string {
 		"PROXMOX_CA_FILE":           &c.Proxmox.CAFile,
 		"PROXMOX_FINGERPRINT":       &c.Proxmox.Fingerprint,
 		"PROXMOX_SERVER_NAME":       &c.Proxmox.ServerName,
+		"SIMULATED_PRESET":          &c.Simulated.Preset,
 	}
 }
 
@@ -138,6 +139,7 @@ func (c *Config) numberKeys() map[string]*int {
 	return map[string]*int{
 		"HUB_POLL_SECONDS":    &c.Hub.PollSeconds,
 		"HUB_TIMEOUT_SECONDS": &c.Hub.TimeoutSeconds,
+		"SIMULATED_SEED":      &c.Simulated.Seed,
 	}
 }
 

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+
+	"felhom.eu/actors"
+	"felhom.eu/agent/config"
+	"felhom.eu/agent/local"
+	"felhom.eu/agent/simulated"
+	"felhom.eu/agent/uplink"
+	"felhom.eu/messages"
+)
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitFail  = 1
+	exitUsage = 2 // bad usage or configuration
+)
+
+const (
+	defaultConfig = "/etc/felhom/agent.json" // read when it exists and no other is named
+
+	collectTimeout = 60 * time.Second // all of a source's questions together
+	stopTimeout    = 2 * time.Second  // for an actor to stop, once it has nothing left to do
+)
+
+const usage = `felhom-agent reports this host to a felhom-hub.
+
+Usage: felhom-agent [flags]
+
+  --config FILE            JSON file (default ` + defaultConfig + `, if it exists)
+  --selftest=proxmox       read every source; print what was found and what was denied
+  --selftest=hub           collect and report once; print the report and the hub's answer
+  --log-level LEVEL        debug, info, warn or error (default info)
+  --version                print the version
+
+FELHOM_AGENT_HUB_{URL,HOST_ID,API_KEY,API_KEY_FILE,POLL_SECONDS,TIMEOUT_SECONDS,CA_FILE},
+FELHOM_AGENT_PROXMOX_{URL,NODE,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
+FELHOM_AGENT_SIMULATED_{SEED,PRESET} and FELHOM_AGENT_SOURCE lay over the file.
+`
+
+// usageError is what the caller can mend before starting again.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// hinted is an error with a way out.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// options are what the command line says.
+type options struct {
+	config   string
+	selftest string
+	level    zerolog.Level
+	version  bool
+}
+
+// run is the program: arguments to exit status.
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, lookup, stdout, stderr)
+	if err == nil {
+		return exitOK
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fmt.Fprintf(stderr, "felhom-agent: %s\n", line)
+	}
+	if h, ok := errors.AsType[hinted](err); ok {
+		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFail
+}
+
+func dispatch(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) error {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return nil
+	case err != nil:
+		return usageError{hinted{err, "felhom-agent --help lists the flags"}}
+	case o.version:
+		fmt.Fprintf(stdout, "felhom-agent %s\n", Version)
+		return nil
+	}
+	cfg, err := configure(o, lookup, stderr)
+	if err != nil {
+		return err
+	}
+	switch o.mode() {
+	case config.SelftestProxmox:
+		return selftestSource(ctx, cfg, stdout)
+	case config.SelftestHub:
+		return selftestHub(ctx, cfg, stdout)
+	}
+	return serve(ctx, cfg, newLogger(stderr, o.level))
+}
+
+func parse(args []string) (o options, err error) {
+	f := flag.NewFlagSet("felhom-agent", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.config, "config", "", "")
+	f.StringVar(&o.selftest, "selftest", "", "")
+	f.BoolVar(&o.version, "version", false, "")
+	level := f.String("log-level", "info", "")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.selftest != "" && o.selftest != "proxmox" && o.selftest != "hub" {
+		return o, fmt.Errorf("--selftest=%s: want proxmox or hub", o.selftest)
+	}
+	switch *level {
+	case "debug", "info", "warn", "error":
+		o.level, _ = zerolog.ParseLevel(*level)
+		return o, nil
+	}
+	return o, fmt.Errorf("--log-level=%s: want debug, info, warn or error", *level)
+}
+
+func (o options) mode() config.Mode {
+	switch o.selftest {
+	case "proxmox":
+		return config.SelftestProxmox
+	case "hub":
+		return config.SelftestHub
+	}
+	return config.Daemon
+}
+
+// configure loads the configuration and checks it for the mode.
+func configure(o options, lookup func(string) (string, bool), stderr io.Writer) (config.Config, error) {
+	path := o.config
+	if path == "" {
+		if _, err := os.Stat(defaultConfig); err == nil {
+			path = defaultConfig
+		}
+	}
+	cfg, warnings, err := config.Load(path, lookup)
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "felhom-agent: warning: %s\n", w)
+	}
+	if err != nil {
+		return cfg, usageError{hinted{err, "configs/agent.example.json shows every key"}}
+	}
+	if err := cfg.Validate(o.mode()); err != nil {
+		return cfg, usageError{hinted{err, "put the keys into " + defaultConfig + ", another --config, or " + config.EnvPrefix + "… in the environment"}}
+	}
+	return cfg, nil
+}
+
+// newLogger writes for people on a terminal, JSON elsewhere. Hollywood's slog
+// and the standard library's log come the same way.
+func newLogger(w io.Writer, level zerolog.Level) zerolog.Logger {
+	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.DateTime}
+	}
+	log := zerolog.New(w).Level(level).With().Timestamp().Logger()
+	slog.SetDefault(slog.New(zerolog.NewSlogHandler(log.With().Str("component", "hollywood").Logger())))
+	return log
+}
+
+func newSource(cfg config.Config) (actors.Source, error) {
+	switch cfg.Source {
+	case config.SourceLocal:
+		return local.New(nil), nil
+	case config.SourceSimulated:
+		preset, err := simulated.ParsePreset(cfg.Simulated.Preset)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("simulated.preset: %w", err)}
+		}
+		return simulated.New(uint64(cfg.Simulated.Seed), preset.Profile(time.Hour)), nil
+	}
+	return nil, usageError{fmt.Errorf("source %q is not built in", cfg.Source)}
+}
+
+func newUplink(cfg config.Config) (*uplink.Client, error) {
+	c, err := uplink.New(uplink.Config{
+		URL:       cfg.Hub.URL,
+		Key:       cfg.Hub.APIKey,
+		CAFile:    cfg.Hub.CAFile,
+		Timeout:   cfg.Hub.Timeout(),
+		UserAgent: "felhom-agent/" + Version,
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("hub: %w", err)}
+	}
+	return c, nil
+}
+
+// serve is the daemon, from a valid configuration to its end.
+func serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+	source, err := newSource(cfg)
+	if err != nil {
+		return err
+	}
+	client, err := newUplink(cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	log.Info().Str("version", Version).Str("host_id", cfg.Hub.HostID).Str("url", cfg.Hub.URL).
+		Stringer("api_key", cfg.Hub.APIKey).Dur("interval_ms", cfg.Hub.Poll()).Str("source", cfg.Source).Msg("agent starts")
+	d := daemon{hostID: messages.HostID(cfg.Hub.HostID), source: source, uplink: client,
+		interval: cfg.Hub.Poll(), timeout: cfg.Hub.Timeout(), log: log}
+	return d.run(ctx)
+}
+
+// daemon is what the agent runs on.
+type daemon struct {
+	hostID   messages.HostID
+	source   actors.Source
+	uplink   actors.Uplink
+	interval time.Duration
+	timeout  time.Duration // of one attempt to deliver
+	log      zerolog.Logger
+}
+
+// run starts the actors and waits for the end of ctx, which is a clean stop, or
+// for an actor's bug, which is an error. Then it winds up in reverse: no more
+// reports, a goodbye, the reporter.
+func (d *daemon) run(ctx context.Context) error {
+	engine, err := actor.NewEngine(actor.NewEngineConfig())
+	if err != nil {
+		return fmt.Errorf("start actors: %w", err)
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	bug := func(err error) { fail(actorBug{err}) }
+	reporter := actors.SpawnReporter(engine, actors.ReporterConfig{HostID: d.hostID, Timeout: d.timeout, Uplink: d.uplink,
+		Fatal: bug, Log: d.log.With().Str("component", "reporter").Logger()})
+	collector := actors.SpawnCollector(engine, actors.CollectorConfig{HostID: d.hostID, AgentVersion: Version, BootID: local.BootID(),
+		Interval: d.interval, Timeout: collectTimeout, Source: d.source, Reporter: reporter,
+		Fatal: bug, Log: d.log.With().Str("component", "collector").Logger()})
+
+	<-ctx.Done()
+	cause := context.Cause(ctx)
+	d.log.Info().AnErr("cause", cause).Msg("agent stops")
+	stopActor(engine, collector)
+	if bug, ok := errors.AsType[actorBug](cause); ok {
+		return bug
+	}
+	d.sayGoodbye(engine, reporter, cause)
+	stopActor(engine, reporter)
+	return nil
+}
+
+// actorBug is a panic in an actor.
+type actorBug struct{ error }
+
+func (d *daemon) sayGoodbye(engine *actor.Engine, reporter *actor.PID, cause error) {
+	reason := "agent stops: " + cause.Error()
+	answer, err := engine.Request(reporter, actors.SayGoodbye{Reason: reason}, actors.GoodbyeLimit).Result()
+	if said, ok := answer.(actors.GoodbyeSaid); ok {
+		err = said.Err
+	}
+	if err != nil {
+		d.log.Warn().Err(err).Msg("goodbye not said")
+		return
+	}
+	d.log.Info().Msg("goodbye said")
+}
+
+// stopActor waits for the actor's end, but not for ever: the process ends anyway.
+func stopActor(engine *actor.Engine, pid *actor.PID) {
+	select {
+	case <-engine.Poison(pid).Done():
+	case <-time.After(stopTimeout):
+	}
+}
