@@ -104,13 +104,15 @@ func (s *listening) deafened(now Instant) string {
 // advance takes a reading. It reports a gap when the hub was deaf between this
 // reading and the one before for longer than an agent's patience.
 func (s *listening) advance(now Instant) (Gap, bool) {
-	cause := ""
+	before, m, cause := s.last, s.moment(now), ""
 	if s.open {
 		cause = s.deafened(now)
 	}
-	gap, m := between(s.last, now, cause), s.moment(now)
 	s.heard, s.resumed, s.last = m.At, m.Resumed, now
-	return gap, cause != ""
+	if cause == "" {
+		return Gap{}, false
+	}
+	return between(before, now, cause), true
 }
 
 // openAt begins to count. It reports the gap that ends with it; after a start

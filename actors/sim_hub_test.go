@@ -1,0 +1,318 @@
+package actors
+
+import (
+	"fmt"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// The hub as stories and simulations run it: the production rules, driven in
+// virtual time the way the ledger's and the hosts' actors drive them. Nothing
+// counts before it is on the model's disk, and a crash leaves only that.
+
+// worldBegan is the true instant at which every story and simulation begins.
+var worldBegan = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// machine is a computer with three clocks. real is the true time since the
+// world began, which nobody in it knows; the rest is how far each clock is off.
+type machine struct {
+	real             time.Duration
+	wall, mono, boot time.Duration
+}
+
+func (m *machine) read() Instant {
+	return Instant{Wall: worldBegan.Add(m.real + m.wall), Mono: m.real + m.mono, Boot: m.real + m.boot}
+}
+
+// fate is what becomes of a write.
+type fate int
+
+const (
+	fateWritten      fate = iota
+	fateRefused           // the store is full: the hub stops listening
+	fateKilledBefore      // kill -9 between the decision and the write
+	fateKilledAfter       // kill -9 between the write and the answer
+)
+
+// mutant is a way to get the dead-man's switch wrong on purpose. It lives in
+// the model only: it shows that the oracle can fail.
+type mutant int
+
+const (
+	faithful       mutant = iota
+	wallSilence           // no ledger: silence by the wall clock
+	noGrace               // alarms right after a gap
+	repeatsCount          // late duplicates are signs of life
+	tornWrites            // the event is written before the state
+	sleepyTimers          // a timer that looked too early is not armed again
+	agentsClock           // silence since reported_at
+	holdsForgotten        // a goodbye holds nothing
+	toldAtStart           // a start tells the alarms that stand
+	mutants
+)
+
+func (m mutant) String() string {
+	return [...]string{"faithful", "silence by the wall clock", "no grace after a gap", "duplicates count as contact",
+		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
+		"start tells what stands"}[m]
+}
+
+// modelHub is one hub: its machine, its disk, and what it has in memory.
+type modelHub struct {
+	machine
+	rules  Rules
+	mutant mutant
+	fate   func(events int) fate            // asked at every write
+	told   func(host int, e messages.Event) // what became durable, in order
+	gap    func(Gap)
+	died   func(fate) // after a write that ended in refused or a kill
+
+	ledger messages.Ledger      // on disk
+	states []messages.HostState // on disk, which is what the hosts believe
+
+	running, asleep bool // asleep: the process does not run, though it exists
+	ear             listening
+	timers          []time.Duration // monotonic clock; 0: none
+	own             []int           // hosts' intervals in seconds
+	tick, look      time.Duration   // monotonic clock: the ledger's next tick, the earliest timer
+	incidents       int
+}
+
+const never = time.Duration(1 << 62)
+
+func newModelHub(r Rules, own []int) *modelHub {
+	h := &modelHub{rules: r, own: own, timers: make([]time.Duration, len(own))}
+	for i := range own {
+		id := messages.HostID(fmt.Sprintf("acme-%08x", i+1))
+		h.states = append(h.states, messages.HostState{ID: id})
+	}
+	h.fate = func(int) fate { return fateWritten }
+	h.told, h.gap, h.died = func(int, messages.Event) {}, func(Gap) {}, func(fate) {}
+	return h
+}
+
+func (h *modelHub) start() {
+	now := h.read()
+	h.running, h.ear = true, resume(h.ledger, now)
+	if gap, deaf := h.ear.openAt(now); deaf {
+		h.gap(gap)
+	}
+	h.tick, h.look = now.Mono+maxStep, never
+	for i := range h.timers {
+		h.timers[i] = 0
+		if s := &h.states[i]; h.mutant == toldAtStart && s.Phase == messages.PhaseDown {
+			h.told(i, silent(s, messages.HostDown, h.now()))
+		}
+		h.arm(i)
+	}
+}
+
+// stop is a clean one: the ledger's last row is written.
+func (h *modelHub) stop() {
+	h.close("the hub stops")
+	h.running = false
+}
+
+func (h *modelHub) crash() { h.running = false }
+
+func (h *modelHub) close(why string) {
+	h.ear.closeAt(h.read(), why)
+	h.writeLedger()
+}
+
+func (h *modelHub) open() {
+	if gap, deaf := h.ear.openAt(h.read()); deaf {
+		h.gap(gap)
+	}
+}
+
+func (h *modelHub) listens() bool { return h.running && !h.asleep && h.ear.open }
+
+func (h *modelHub) writeLedger() {
+	now := h.read()
+	h.ledger = messages.Ledger{Listened: h.ear.moment(now).At, At: now.Wall}
+}
+
+func (h *modelHub) now() Moment {
+	m := h.ear.moment(h.read())
+	switch h.mutant {
+	case wallSilence:
+		m.At, m.Resumed = messages.Listened(m.Wall.UnixNano()), NeverResumed
+	case noGrace:
+		m.Resumed = NeverResumed
+	}
+	return m
+}
+
+// runTo lets true time pass, up to real or to the hub's death. What is due at one moment runs timers first: a
+// timer may look before the ledger's tick has noticed a gap.
+func (h *modelHub) runTo(real time.Duration) {
+	for h.running && !h.asleep {
+		due := min(h.tick, h.look) - h.mono
+		if due > real {
+			break
+		}
+		h.real = max(h.real, due)
+		if mono := h.real + h.mono; h.look <= mono {
+			h.lookAt(mono)
+		} else {
+			h.ticked(mono)
+		}
+		if !h.running {
+			return
+		}
+	}
+	h.real = max(h.real, real)
+}
+
+// ticked is the ledger's tick, always as late as is still counted in full: the
+// harder case, and half the work.
+func (h *modelHub) ticked(mono time.Duration) {
+	gap, deaf := h.ear.advance(h.read())
+	if deaf {
+		h.gap(gap)
+	}
+	if h.ear.heard.Add(-ledgerEvery) >= h.ledger.Listened {
+		h.writeLedger()
+	}
+	h.tick = mono + maxStep
+}
+
+// lookAt fires the timers that are due.
+func (h *modelHub) lookAt(mono time.Duration) {
+	h.look = never
+	for i, at := range h.timers {
+		switch {
+		case at == 0:
+		case at <= mono && h.running:
+			h.timers[i] = 0
+			h.expire(i)
+		default:
+			h.look = min(h.look, at)
+		}
+	}
+}
+
+func (h *modelHub) expire(i int) {
+	if !h.ear.open {
+		h.arm(i) // what is due while deaf waits for the grace after it
+		return
+	}
+	next, events := expire(h.states[i], h.rules.scaled(h.own[i]), h.now(), func() messages.IncidentID {
+		h.incidents++
+		return messages.IncidentID(fmt.Sprintf("#%d", h.incidents))
+	})
+	if len(events) > 0 {
+		h.commit(i, next, events)
+	} else if h.mutant == sleepyTimers {
+		h.timers[i] = never
+	}
+	h.arm(i)
+}
+
+// arm is Host.arm: a timer no later than the next transition.
+func (h *modelHub) arm(i int) {
+	now := h.now()
+	at, armed := deadline(&h.states[i], h.rules.scaled(h.own[i]), now.Resumed)
+	if !h.running || !armed || h.timers[i] == never {
+		return
+	}
+	wait := max(at-now.At, 0).Duration() + time.Millisecond
+	if !h.ear.open {
+		wait = max(wait, idleCheck)
+	}
+	if due := h.real + h.mono + wait; h.timers[i] == 0 || due < h.timers[i] {
+		h.timers[i] = due
+		h.look = min(h.look, due)
+	}
+}
+
+// report is what an agent's attempt comes to: whether the hub has it on disk,
+// and whether the hub said so.
+func (h *modelHub) report(i int, r messages.Summary) (durable, acked bool, v verdict) {
+	if !h.listens() {
+		return false, false, fresh
+	}
+	now := h.now()
+	next, v, events := onReport(h.states[i], &r, now)
+	switch {
+	case h.mutant == repeatsCount && v != fresh:
+		events = contact(&next, now)
+	case h.mutant == agentsClock && v == fresh:
+		next.ContactHeard = now.At.Add(time.Unix(0, r.ReportedAt).Sub(now.Wall))
+	case v == repeat:
+		return true, true, v
+	}
+	durable, acked = h.commit(i, next, events)
+	h.arm(i)
+	return durable, acked, v
+}
+
+// goodbye is the same for a goodbye; heard is false when it means nothing.
+func (h *modelHub) goodbye(i int, g messages.Goodbye, stream uint64) (durable, heard bool) {
+	if !h.listens() {
+		return false, false
+	}
+	next, events, heard := onGoodbye(h.states[i], g, stream, h.now())
+	if !heard {
+		return true, false
+	}
+	if h.mutant == holdsForgotten {
+		next.HeldUntil = 0
+	}
+	durable, _ = h.commit(i, next, events)
+	h.arm(i)
+	return durable, true
+}
+
+// commit is one atomic write of a state, its events and the ledger.
+func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event) (durable, acked bool) {
+	f := h.fate(len(events))
+	if f == fateWritten || f == fateKilledAfter || h.mutant == tornWrites {
+		for _, e := range events {
+			h.told(i, e)
+		}
+	}
+	if f == fateWritten || f == fateKilledAfter {
+		h.states[i] = next
+		h.writeLedger()
+	}
+	switch f {
+	case fateRefused:
+		h.close("the store is full")
+		h.died(f)
+	case fateKilledBefore, fateKilledAfter:
+		h.crash()
+		h.died(f)
+	}
+	return f == fateWritten || f == fateKilledAfter, f == fateWritten
+}
+
+// Three ways in which the process does not run for a while, though nothing
+// ended it. Each is begun by sleep.
+type nap int
+
+const (
+	suspended   nap = iota // the machine sleeps: the monotonic clock stands still
+	paused                 // the virtual machine stands still; its wall clock is right afterwards
+	pausedStale            // the same, and the wall clock is as far behind as the pause was long
+	starved                // no CPU: every clock runs
+)
+
+func (h *modelHub) sleep() { h.asleep = true }
+
+// wake ends a nap that lasted d.
+func (h *modelHub) wake(n nap, d time.Duration) {
+	h.asleep = false
+	if n == starved {
+		return
+	}
+	h.mono -= d
+	if n != suspended {
+		h.boot -= d
+	}
+	if n == pausedStale {
+		h.wall -= d
+	}
+}
