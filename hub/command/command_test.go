@@ -36,7 +36,7 @@ func fakeProgram() Program {
 			return nil
 		},
 		Demo: func(_ context.Context, d Demo) error {
-			fmt.Println("demo", d.For, d.Terminal)
+			fmt.Println("demo", d.For, d.Listen)
 			return nil
 		},
 		Restore: func(_ context.Context, c config.Config, r io.Reader) error {

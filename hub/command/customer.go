@@ -3,12 +3,12 @@ package command
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
@@ -22,7 +22,7 @@ func (a *app) customerCommand() *cobra.Command {
 			return told(ctx, a, s, http.MethodPost, "customers",
 				map[string]string{"customer_id": args[0], "display_name": name},
 				func(c messages.Customer) error {
-					return a.out.line("customer %s added; next: felhom-hub host mint %s", c.ID, c.ID)
+					return a.out.Line("customer %s added; next: felhom-hub host mint %s", c.ID, c.ID)
 				})
 		}),
 	}
@@ -55,28 +55,28 @@ func (a *app) customerVerb(verb, short, method, suffix, done string) *cobra.Comm
 		Use: verb + " CUSTOMER", Short: short, Args: idArg(messages.ParseCustomerID),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 			return told(ctx, a, s, method, "customers/"+args[0]+suffix, nil, func(struct{}) error {
-				return a.out.line("customer %s %s", args[0], done)
+				return a.out.Line("customer %s %s", args[0], done)
 			})
 		}),
 	}
 }
 
-func (a *app) customerColumns() []column[messages.Customer] {
+func (a *app) customerColumns() []terminal.Column[messages.Customer] {
 	now := time.Now()
-	return []column[messages.Customer]{
-		{title: "customer", cell: func(c messages.Customer) string { return string(c.ID) }},
-		{title: "name", cell: func(c messages.Customer) string { return orDash(c.DisplayName) }},
-		{title: "status", cell: func(c messages.Customer) string { return a.out.state(customerStatus(c)) }},
-		{title: "created", cell: func(c messages.Customer) string { return ago(&c.CreatedAt, now) }},
+	return []terminal.Column[messages.Customer]{
+		{Title: "customer", Cell: func(c messages.Customer) string { return string(c.ID) }},
+		{Title: "name", Cell: func(c messages.Customer) string { return terminal.OrDash(c.DisplayName) }},
+		{Title: "status", Cell: func(c messages.Customer) string { return customerStatus(c) }, Style: a.out.State},
+		{Title: "created", Cell: func(c messages.Customer) string { return terminal.Ago(&c.CreatedAt, now) }},
 	}
 }
 
 func (a *app) showCustomer(c messages.Customer) error {
-	return a.out.pairs(
-		[2]string{"customer", string(c.ID)},
-		[2]string{"name", c.DisplayName},
-		[2]string{"status", a.out.state(customerStatus(c))},
-		[2]string{"created", ago(&c.CreatedAt, time.Now())},
+	return a.out.Facts(
+		terminal.Fact{Name: "customer", Value: string(c.ID)},
+		terminal.Fact{Name: "name", Value: c.DisplayName},
+		terminal.Fact{Name: "status", Value: customerStatus(c), Style: a.out.State},
+		terminal.Fact{Name: "created", Value: terminal.Ago(&c.CreatedAt, time.Now())},
 	)
 }
 
@@ -85,36 +85,4 @@ func customerStatus(c messages.Customer) string {
 		return "blocked"
 	}
 	return "active"
-}
-
-// idArg wants exactly one argument, which parse accepts.
-func idArg[T ~string](parse func(string) (T, error)) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("want one argument, got %d", len(args))
-		}
-		_, err := parse(args[0])
-		return err
-	}
-}
-
-// told asks the hub one question and hands its answer to print, or prints it
-// as it came with --json. A hub that answers without a body is answered for
-// with {}, so that whoever decodes the output finds a document.
-func told[T any](ctx context.Context, a *app, s *session, method, path string, body any, print func(T) error) error {
-	raw, err := call[json.RawMessage](ctx, s.Client, method, path, body)
-	if err != nil {
-		return err
-	}
-	if len(raw) == 0 {
-		raw = json.RawMessage("{}")
-	}
-	if a.json {
-		return a.out.document(raw)
-	}
-	var answer T
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return fmt.Errorf("decode the hub's answer to %s %s: %w", method, path, err)
-	}
-	return print(answer)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
@@ -36,7 +37,7 @@ func (a *app) deliveryCommand() *cobra.Command {
 			Use: "retry DELIVERY", Short: "Send a delivery again, under the same id", Args: idArg(parseDeliveryID),
 			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 				return told(ctx, a, s, http.MethodPost, "deliveries/"+args[0]+"/retry", nil, func(struct{}) error {
-					return a.out.line("delivery %s is pending again", args[0])
+					return a.out.Line("delivery %s is pending again", args[0])
 				})
 			}),
 		},
@@ -47,16 +48,16 @@ func parseDeliveryID(s string) (messages.DeliveryID, error) {
 	return messages.ParseULID[messages.DeliveryID]("delivery_id", s)
 }
 
-func (a *app) deliveryColumns() []column[messages.Delivery] {
+func (a *app) deliveryColumns() []terminal.Column[messages.Delivery] {
 	now := time.Now()
-	return []column[messages.Delivery]{
-		{title: "delivery", cell: func(d messages.Delivery) string { return string(d.ID) }},
-		{title: "route", cell: func(d messages.Delivery) string { return string(d.RouteID) }},
-		{title: "state", cell: func(d messages.Delivery) string { return a.out.state(string(d.State)) }},
-		{title: "events", right: true, cell: func(d messages.Delivery) string { return fmt.Sprint(len(d.Events)) }},
-		{title: "created", cell: func(d messages.Delivery) string { return ago(&d.CreatedAt, now) }},
-		{title: "attempts", right: true, cell: func(d messages.Delivery) string { return fmt.Sprint(d.Attempts) }},
-		{title: "last answer", cell: lastAnswer},
+	return []terminal.Column[messages.Delivery]{
+		{Title: "delivery", Cell: func(d messages.Delivery) string { return string(d.ID) }},
+		{Title: "route", Cell: func(d messages.Delivery) string { return string(d.RouteID) }},
+		{Title: "state", Cell: func(d messages.Delivery) string { return string(d.State) }, Style: a.out.State},
+		{Title: "events", Right: true, Cell: func(d messages.Delivery) string { return fmt.Sprint(len(d.Events)) }},
+		{Title: "created", Cell: func(d messages.Delivery) string { return terminal.Ago(&d.CreatedAt, now) }},
+		{Title: "attempts", Right: true, Cell: func(d messages.Delivery) string { return fmt.Sprint(d.Attempts) }},
+		{Title: "last answer", Cell: lastAnswer},
 	}
 }
 

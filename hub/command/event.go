@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
@@ -65,12 +66,12 @@ func (e eventQuery) values(now time.Time) url.Values {
 	return filter("host_id", e.host, "customer_id", e.customer, "type", e.kind, "after", after)
 }
 
-func (a *app) eventColumns() []column[messages.Event] {
-	return []column[messages.Event]{
-		{title: "at", cell: func(e messages.Event) string { return e.At.Local().Format(time.DateTime) }},
-		{title: "type", cell: func(e messages.Event) string { return a.eventType(e.Type) }},
-		{title: "subject", cell: subjectOf},
-		{title: "what", cell: func(e messages.Event) string { return e.Summary }},
+func (a *app) eventColumns() []terminal.Column[messages.Event] {
+	return []terminal.Column[messages.Event]{
+		{Title: "at", Cell: func(e messages.Event) string { return e.At.Local().Format(time.DateTime) }},
+		{Title: "type", Cell: func(e messages.Event) string { return string(e.Type) }, Style: a.out.Event},
+		{Title: "subject", Cell: subjectOf},
+		{Title: "what", Cell: func(e messages.Event) string { return e.Summary }},
 	}
 }
 
@@ -81,21 +82,7 @@ func subjectOf(e messages.Event) string {
 	case e.RouteID != "":
 		return string(e.RouteID)
 	}
-	return orDash(e.CustomerID)
-}
-
-func (a *app) eventType(t messages.EventType) string {
-	switch t {
-	case messages.HostRecovered, messages.RouteRecovered:
-		return a.out.paint(green, string(t))
-	}
-	switch t.Severity() {
-	case messages.SeverityCritical:
-		return a.out.paint(red, string(t))
-	case messages.SeverityWarning:
-		return a.out.paint(yellow, string(t))
-	}
-	return string(t)
+	return terminal.OrDash(e.CustomerID)
 }
 
 // followEvents prints events, a line each, until the context ends. A hub that
@@ -112,7 +99,7 @@ func (a *app) followEvents(ctx context.Context, s *session, q url.Values) error 
 		case errors.As(err, refused), err != nil && !unreachable(err):
 			return err
 		case err != nil && !lost:
-			fmt.Fprintf(a.out.err, "felhom-hub: %s; asking again\n", oneLine(err.Error()))
+			a.out.Remark("felhom-hub: %s; asking again", oneLine(err.Error()))
 		}
 		lost = err != nil
 		select {
@@ -145,7 +132,7 @@ func (a *app) printEvents(events iter.Seq2[json.RawMessage, error], q url.Values
 
 func (a *app) printEvent(e messages.Event, raw json.RawMessage) error {
 	if a.json {
-		return a.out.line("%s", raw)
+		return a.out.Line("%s", raw)
 	}
-	return a.out.line("%s  %s  %s  %s", e.At.Local().Format(time.DateTime), a.eventType(e.Type), subjectOf(e), e.Summary)
+	return a.out.Line("%s  %s  %s  %s", e.At.Local().Format(time.DateTime), a.out.Event(string(e.Type)), subjectOf(e), terminal.Clean(e.Summary))
 }

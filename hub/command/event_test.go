@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
@@ -29,7 +30,7 @@ func following(t *testing.T, pages ...string) (a *app, s *session, out *bytes.Bu
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &app{out: output{w: out, err: io.Discard}}, &session{Client: client}, out, asked
+	return &app{out: terminal.New(out, io.Discard)}, &session{Client: client}, out, asked
 }
 
 // A follower asks for what came after the last event it printed: nothing is

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
-	"net/url"
 	"slices"
 	"sort"
 	"strings"
@@ -15,19 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
 func (a *app) hostCommand() *cobra.Command {
 	return a.asks(a.group("host", "Mint hosts and see how they are",
-		&cobra.Command{
-			Use: "mint CUSTOMER", Short: "Make a host and its API key, and print what to put on it",
-			Args: idArg(messages.ParseCustomerID),
-			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
-				return told(ctx, a, s, http.MethodPost, "hosts", map[string]string{"customer_id": args[0]},
-					func(k HostKey) error { return a.printMinted(s, k) })
-			}),
-		},
+		a.hostMintCommand(),
 		a.hostListCommand(),
 		&cobra.Command{
 			Use: "show HOST", Short: "Show one host as last reported", Args: idArg(messages.ParseHostID),
@@ -45,6 +37,23 @@ func (a *app) hostCommand() *cobra.Command {
 		a.hostVerb("revoke", "End a host's API key now", http.MethodPost, "/revoke-key", "has no valid key any more"),
 		a.hostVerb("remove", "Remove a host; its events stay", http.MethodDelete, "", "removed"),
 	))
+}
+
+func (a *app) hostMintCommand() *cobra.Command {
+	var interval int
+	cmd := &cobra.Command{
+		Use: "mint CUSTOMER", Short: "Make a host and its API key, and print what to put on it",
+		Args: idArg(messages.ParseCustomerID),
+		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
+			body := map[string]any{"customer_id": args[0]}
+			if interval != 0 {
+				body["poll_interval_seconds"] = interval
+			}
+			return told(ctx, a, s, http.MethodPost, "hosts", body, func(k HostKey) error { return a.printMinted(s, k) })
+		}),
+	}
+	cmd.Flags().IntVar(&interval, "poll-interval-seconds", 0, "the host's own interval in `SECONDS` (default: the hub's)")
+	return cmd
 }
 
 func (a *app) hostListCommand() *cobra.Command {
@@ -74,7 +83,7 @@ func (a *app) hostVerb(verb, short, method, suffix, done string) *cobra.Command 
 		Use: verb + " HOST", Short: short, Args: idArg(messages.ParseHostID),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 			return told(ctx, a, s, method, "hosts/"+args[0]+suffix, nil, func(struct{}) error {
-				return a.out.line("host %s %s", args[0], done)
+				return a.out.Line("host %s %s", args[0], done)
 			})
 		}),
 	}
@@ -104,32 +113,32 @@ variables. To see one report before the daemon runs, export the variables and:
 
 func (a *app) printMinted(s *session, k HostKey) error {
 	return errors.Join(
-		a.out.pairs([2]string{"host_id", string(k.HostID)}, [2]string{"api_key", k.APIKey}),
-		a.out.line("\nThe key is shown this once; the hub keeps only its hash.\n"),
-		a.out.line(mintedText, strings.TrimSuffix(s.agents, "/"), k.HostID, k.APIKey),
+		a.out.Facts(terminal.Fact{Name: "host_id", Value: string(k.HostID)}, terminal.Fact{Name: "api_key", Value: k.APIKey}),
+		a.out.Line("\nThe key is shown this once; the hub keeps only its hash.\n"),
+		a.out.Line(mintedText, strings.TrimSuffix(s.agents, "/"), k.HostID, k.APIKey),
 	)
 }
 
 func (a *app) printRotated(k HostKey) error {
 	return errors.Join(
-		a.out.pairs([2]string{"api_key", k.APIKey}),
-		a.out.line("\nThe old key works until this one is first used, at most 24 hours."),
+		a.out.Facts(terminal.Fact{Name: "api_key", Value: k.APIKey}),
+		a.out.Line("\nThe old key works until this one is first used, at most 24 hours."),
 	)
 }
 
-func (a *app) hostColumns() []column[Host] {
+func (a *app) hostColumns() []terminal.Column[Host] {
 	now := time.Now()
-	return []column[Host]{
-		{title: "host", cell: func(h Host) string { return string(h.HostID) }},
-		{title: "state", cell: func(h Host) string { return a.out.state(h.State) }},
-		{title: "since", cell: func(h Host) string { return ago(h.StateSince, now) }},
-		{title: "last report", cell: func(h Host) string { return ago(h.LastReportAt, now) }},
-		{title: "cpu", right: true, cell: func(h Host) string { return percent(h.CPUPercent) }},
-		{title: "memory", right: true, cell: func(h Host) string { return percent(h.MemoryPercent) }},
-		{title: "disk", right: true, cell: func(h Host) string { return percent(h.DiskPercent) }},
-		{title: "guests", right: true, cell: guestsOf},
-		{title: "tunnel", cell: func(h Host) string { return orDash(h.Cloudflared) }},
-		{title: "agent", cell: func(h Host) string { return orDash(h.AgentVersion) }},
+	return []terminal.Column[Host]{
+		{Title: "host", Cell: func(h Host) string { return string(h.HostID) }},
+		{Title: "state", Cell: func(h Host) string { return h.State }, Style: a.out.State},
+		{Title: "since", Cell: func(h Host) string { return terminal.Ago(h.StateSince, now) }},
+		{Title: "last report", Cell: func(h Host) string { return terminal.Ago(h.LastReportAt, now) }},
+		{Title: "cpu", Right: true, Cell: func(h Host) string { return terminal.Percent(h.CPUPercent) }},
+		{Title: "memory", Right: true, Cell: func(h Host) string { return terminal.Percent(h.MemoryPercent) }},
+		{Title: "disk", Right: true, Cell: func(h Host) string { return terminal.Percent(h.DiskPercent) }},
+		{Title: "guests", Right: true, Cell: guestsOf},
+		{Title: "tunnel", Cell: func(h Host) string { return terminal.OrDash(h.Cloudflared) }},
+		{Title: "agent", Cell: func(h Host) string { return terminal.OrDash(h.AgentVersion) }},
 	}
 }
 
@@ -137,18 +146,19 @@ func guestsOf(h Host) string { return fmt.Sprintf("%d/%d", h.GuestRunning, h.Gue
 
 func (a *app) showHost(h Host) error {
 	now := time.Now()
-	if err := a.out.pairs(
-		[2]string{"host", string(h.HostID)},
-		[2]string{"customer", string(h.CustomerID)},
-		[2]string{"state", a.out.state(h.State) + ", since " + ago(h.StateSince, now)},
-		[2]string{"last report", ago(h.LastReportAt, now)},
-		[2]string{"clock", skewInWords(h.SkewSeconds)},
-		[2]string{"agent", h.AgentVersion},
-		[2]string{"tunnel", h.Cloudflared},
-		[2]string{"cpu", percent(h.CPUPercent)},
-		[2]string{"memory", percent(h.MemoryPercent)},
-		[2]string{"disk", percent(h.DiskPercent)},
-		[2]string{"guests", guestsOf(h) + " running"},
+	if err := a.out.Facts(
+		terminal.Fact{Name: "host", Value: string(h.HostID)},
+		terminal.Fact{Name: "customer", Value: string(h.CustomerID)},
+		terminal.Fact{Name: "state", Value: h.State, Style: a.out.State},
+		terminal.Fact{Name: "since", Value: terminal.Ago(h.StateSince, now)},
+		terminal.Fact{Name: "last report", Value: terminal.Ago(h.LastReportAt, now)},
+		terminal.Fact{Name: "clock", Value: skewInWords(h.SkewSeconds)},
+		terminal.Fact{Name: "agent", Value: h.AgentVersion},
+		terminal.Fact{Name: "tunnel", Value: h.Cloudflared},
+		terminal.Fact{Name: "cpu", Value: terminal.Percent(h.CPUPercent)},
+		terminal.Fact{Name: "memory", Value: terminal.Percent(h.MemoryPercent)},
+		terminal.Fact{Name: "disk", Value: terminal.Percent(h.DiskPercent)},
+		terminal.Fact{Name: "guests", Value: guestsOf(h) + " running"},
 	); err != nil {
 		return err
 	}
@@ -163,24 +173,24 @@ func skewInWords(seconds float64) string {
 	case d.Abs() < 3*time.Second:
 		return ""
 	case d > 0:
-		return inWords(d) + " ahead of the hub's"
+		return terminal.InWords(d) + " ahead of the hub's"
 	}
-	return inWords(d) + " behind the hub's"
+	return terminal.InWords(d) + " behind the hub's"
 }
 
 func (a *app) showNode(n *messages.Node) error {
 	if n == nil {
 		return nil
 	}
-	return errors.Join(a.out.line(""), a.out.pairs(
-		[2]string{"node", n.Node},
-		[2]string{"proxmox", n.PVEVersion},
-		[2]string{"kernel", n.Kernel},
-		[2]string{"up", inWords(time.Duration(n.UptimeSeconds) * time.Second)},
-		[2]string{"load", fmt.Sprintf("%.2f %.2f %.2f on %d threads", n.Load1m, n.Load5m, n.Load15m, n.CPUCount)},
-		[2]string{"memory", size(n.MemoryUsedBytes) + " of " + size(n.MemoryTotalBytes)},
-		[2]string{"swap", size(n.SwapUsedBytes) + " of " + size(n.SwapTotalBytes)},
-		[2]string{"root", size(n.RootUsedBytes) + " of " + size(n.RootTotalBytes)},
+	return errors.Join(a.out.Line(""), a.out.Facts(
+		terminal.Fact{Name: "node", Value: n.Node},
+		terminal.Fact{Name: "proxmox", Value: n.PVEVersion},
+		terminal.Fact{Name: "kernel", Value: n.Kernel},
+		terminal.Fact{Name: "up", Value: terminal.InWords(time.Duration(n.UptimeSeconds) * time.Second)},
+		terminal.Fact{Name: "load", Value: fmt.Sprintf("%.2f %.2f %.2f on %d threads", n.Load1m, n.Load5m, n.Load15m, n.CPUCount)},
+		terminal.Fact{Name: "memory", Value: terminal.Size(n.MemoryUsedBytes) + " of " + terminal.Size(n.MemoryTotalBytes)},
+		terminal.Fact{Name: "swap", Value: terminal.Size(n.SwapUsedBytes) + " of " + terminal.Size(n.SwapTotalBytes)},
+		terminal.Fact{Name: "root", Value: terminal.Size(n.RootUsedBytes) + " of " + terminal.Size(n.RootTotalBytes)},
 	))
 }
 
@@ -188,14 +198,14 @@ func (a *app) showGuests(guests []messages.Guest) error {
 	if len(guests) == 0 {
 		return nil
 	}
-	columns := []column[messages.Guest]{
-		{title: "guest", right: true, cell: func(g messages.Guest) string { return fmt.Sprint(g.VMID) }},
-		{title: "kind", cell: func(g messages.Guest) string { return orDash(g.Kind) }},
-		{title: "name", cell: func(g messages.Guest) string { return orDash(g.Name) }},
-		{title: "status", cell: func(g messages.Guest) string { return a.out.state(g.Status) }},
-		{title: "memory", right: true, cell: func(g messages.Guest) string { return size(g.MemoryUsedBytes) }},
+	columns := []terminal.Column[messages.Guest]{
+		{Title: "guest", Right: true, Cell: func(g messages.Guest) string { return fmt.Sprint(g.VMID) }},
+		{Title: "kind", Cell: func(g messages.Guest) string { return terminal.OrDash(g.Kind) }},
+		{Title: "name", Cell: func(g messages.Guest) string { return terminal.OrDash(g.Name) }},
+		{Title: "status", Cell: func(g messages.Guest) string { return g.Status }, Style: a.out.State},
+		{Title: "memory", Right: true, Cell: func(g messages.Guest) string { return terminal.Size(g.MemoryUsedBytes) }},
 	}
-	return errors.Join(a.out.line(""), tabulate(a.out, columns, without(guests), ""))
+	return errors.Join(a.out.Line(""), terminal.Tabulate(a.out, columns, terminal.All(guests), ""))
 }
 
 // showSections tells which collections the agent could not vouch for.
@@ -214,32 +224,10 @@ func (a *app) showSections(sections map[string]messages.Section) error {
 		return nil
 	}
 	sort.Slice(rows, func(i, j int) bool { return rows[i].name < rows[j].name })
-	columns := []column[row]{
-		{title: "unknown", cell: func(r row) string { return r.name }},
-		{title: "because", cell: func(r row) string { return a.out.state(string(r.Status)) }},
-		{title: "detail", cell: func(r row) string { return orDash(r.Detail) }},
+	columns := []terminal.Column[row]{
+		{Title: "unknown", Cell: func(r row) string { return r.name }},
+		{Title: "because", Cell: func(r row) string { return string(r.Status) }, Style: a.out.State},
+		{Title: "detail", Cell: func(r row) string { return terminal.OrDash(r.Detail) }},
 	}
-	return errors.Join(a.out.line(""), tabulate(a.out, columns, without(rows), ""))
-}
-
-// without is items that no error can interrupt.
-func without[T any](items []T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for _, item := range items {
-			if !yield(item, nil) {
-				return
-			}
-		}
-	}
-}
-
-// filter is a query of the pairs whose value is given.
-func filter(pairs ...string) url.Values {
-	q := url.Values{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
-		}
-	}
-	return q
+	return errors.Join(a.out.Line(""), terminal.Tabulate(a.out, columns, terminal.All(rows), ""))
 }

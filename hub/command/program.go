@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"felhom.eu/hub/config"
+	"felhom.eu/hub/terminal"
 )
 
 // The exit statuses of felhom-hub.
@@ -42,9 +43,7 @@ type Program struct {
 type Demo struct {
 	For      time.Duration // 0: until interrupted
 	Listen   string        // host:port on loopback; port 0 is a free one
-	Out      io.Writer     // the table, or a line an event
-	Terminal bool          // Out is redrawn in place
-	Color    bool
+	Out, Err io.Writer     // a live table on a terminal, else a line an event
 }
 
 // Streams are the standard streams of a run.
@@ -77,7 +76,7 @@ func Main(ctx context.Context, p Program, args []string, s Streams) int {
 type app struct {
 	program Program
 	streams Streams
-	out     output
+	out     terminal.Output
 	json    bool
 	parsed  bool // arguments and flags were accepted
 
@@ -97,7 +96,7 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			a.parsed = true
-			a.out = newOutput(a.streams.Out, a.streams.Err)
+			a.out = terminal.New(a.streams.Out, a.streams.Err)
 		},
 		RunE: a.serve,
 	}

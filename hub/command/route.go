@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"felhom.eu/hub/terminal"
 	"felhom.eu/messages"
 )
 
@@ -38,7 +39,7 @@ func (a *app) routeCommand() *cobra.Command {
 			Use: "remove ROUTE", Short: "Remove a route", Args: idArg(parseRouteID),
 			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 				return told(ctx, a, s, http.MethodDelete, "routes/"+args[0], nil, func(struct{}) error {
-					return a.out.line("route %s removed", args[0])
+					return a.out.Line("route %s removed", args[0])
 				})
 			}),
 		},
@@ -46,7 +47,7 @@ func (a *app) routeCommand() *cobra.Command {
 }
 
 func (a *app) routeAddCommand() *cobra.Command {
-	var customer string
+	var customer, severity string
 	var events []string
 	cmd := &cobra.Command{
 		Use:   "add URL",
@@ -55,7 +56,7 @@ func (a *app) routeAddCommand() *cobra.Command {
 			"Without --customer the route hears of every customer's hosts.",
 		Args: cobra.ExactArgs(1),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
-			r := Route{Kind: messages.RouteWebhook, URL: args[0], CustomerID: messages.CustomerID(customer)}
+			r := Route{Kind: messages.RouteWebhook, URL: args[0], CustomerID: messages.CustomerID(customer), MinSeverity: severity}
 			for _, e := range events {
 				r.Events = append(r.Events, messages.EventType(e))
 			}
@@ -64,18 +65,19 @@ func (a *app) routeAddCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&customer, "customer", "", "only what concerns `CUSTOMER`")
 	cmd.Flags().StringSliceVar(&events, "events", nil, "only these `TYPES`, such as host_down,host_recovered")
+	cmd.Flags().StringVar(&severity, "min-severity", "", "only events of this `SEVERITY` and above: info, warning or critical")
 	return cmd
 }
 
 func (a *app) printAddedRoute(r Route) error {
-	if err := a.out.pairs(
-		[2]string{"route_id", string(r.ID)},
-		[2]string{"url", r.URL},
-		[2]string{"secret", r.Secret},
+	if err := a.out.Facts(
+		terminal.Fact{Name: "route_id", Value: string(r.ID)},
+		terminal.Fact{Name: "url", Value: r.URL},
+		terminal.Fact{Name: "secret", Value: r.Secret},
 	); err != nil {
 		return err
 	}
-	return a.out.line("\nThe secret is shown this once. Try the route: felhom-hub route test %s", r.ID)
+	return a.out.Line("\nThe secret is shown this once. Try the route: felhom-hub route test %s", r.ID)
 }
 
 // printTested fails when the far end did not take the notification, so that a
@@ -83,7 +85,7 @@ func (a *app) printAddedRoute(r Route) error {
 func (a *app) printTested(t RouteAnswer) error {
 	took := time.Duration(t.DurationMS) * time.Millisecond
 	if t.OK {
-		return a.out.line("delivered: the far end answered %d in %s", t.StatusCode, took)
+		return a.out.Line("delivered: the far end answered %d in %s", t.StatusCode, took)
 	}
 	if t.StatusCode == 0 {
 		return fmt.Errorf("not delivered after %s: %s", took, t.Error)
@@ -95,18 +97,18 @@ func (a *app) printTested(t RouteAnswer) error {
 	return Hint(err, "it said: %s", t.Answer)
 }
 
-func routeColumns() []column[Route] {
-	return []column[Route]{
-		{title: "route", cell: func(r Route) string { return string(r.ID) }},
-		{title: "customer", cell: func(r Route) string {
+func routeColumns() []terminal.Column[Route] {
+	return []terminal.Column[Route]{
+		{Title: "route", Cell: func(r Route) string { return string(r.ID) }},
+		{Title: "customer", Cell: func(r Route) string {
 			if r.CustomerID == "" {
 				return "(all)"
 			}
 			return string(r.CustomerID)
 		}},
-		{title: "kind", cell: func(r Route) string { return string(r.Kind) }},
-		{title: "url", cell: func(r Route) string { return r.URL }},
-		{title: "events", cell: func(r Route) string {
+		{Title: "kind", Cell: func(r Route) string { return string(r.Kind) }},
+		{Title: "url", Cell: func(r Route) string { return r.URL }},
+		{Title: "events", Cell: func(r Route) string {
 			if len(r.Events) == 0 {
 				return "(all)"
 			}

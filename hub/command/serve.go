@@ -13,7 +13,10 @@ import (
 	"felhom.eu/hub/config"
 )
 
-const configVariable = "FELHOM_HUB_CONFIG"
+const (
+	configVariable = "FELHOM_HUB_CONFIG"
+	packagedConfig = "/etc/felhom/hub.json" // read when it exists and no other is named
+)
 
 // configFlags gives root a flag for every key of the configuration, named like
 // the key with dashes. The global key has none: other users of the machine
@@ -21,7 +24,7 @@ const configVariable = "FELHOM_HUB_CONFIG"
 func (a *app) configFlags(root *cobra.Command) {
 	a.flags = map[string]string{}
 	root.PersistentFlags().StringVar(&a.file, "config", os.Getenv(configVariable),
-		"`FILE` with the configuration, JSON (also $"+configVariable+")")
+		"`FILE` with the configuration, JSON (also $"+configVariable+"; "+packagedConfig+" if it exists)")
 	for _, k := range config.Keys() {
 		set := root.Flags()
 		switch k.Name {
@@ -36,6 +39,9 @@ func (a *app) configFlags(root *cobra.Command) {
 
 // configuration is the file with the environment and the flags over it.
 func (a *app) configuration() (config.Config, error) {
+	if _, err := os.Stat(packagedConfig); a.file == "" && err == nil {
+		a.file = packagedConfig
+	}
 	c, err := config.Load(a.file, os.LookupEnv, a.flags)
 	return c, Usage(err)
 }
@@ -73,7 +79,7 @@ func (a *app) demoCommand() *cobra.Command {
 			"48 simulated hosts of 6 customers fall silent, flap, drift and fill up.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d.Out, d.Terminal, d.Color = a.streams.Out, a.out.terminal, a.out.color
+			d.Out, d.Err = a.streams.Out, a.streams.Err
 			return a.program.Demo(cmd.Context(), d)
 		},
 	}
@@ -87,9 +93,9 @@ func (a *app) versionCommand() *cobra.Command {
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
-				return a.out.line(`{"version": %q}`, a.program.Version)
+				return a.out.Line(`{"version": %q}`, a.program.Version)
 			}
-			return a.out.line("felhom-hub %s", a.program.Version)
+			return a.out.Line("felhom-hub %s", a.program.Version)
 		},
 	}
 }

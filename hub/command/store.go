@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"felhom.eu/hub/config"
+	"felhom.eu/hub/terminal"
 )
 
 func (a *app) backupCommand() *cobra.Command {
@@ -22,14 +23,14 @@ func (a *app) backupCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 			n, err := writeWhole(args[0], func(w io.Writer) (int64, error) {
-				bar := a.out.bar("backup", -1)
+				bar := a.out.Bar("backup", -1)
 				defer bar.Close()
 				return s.Backup(ctx, io.MultiWriter(w, bar))
 			})
 			if err != nil {
 				return err
 			}
-			return a.out.line("%s written, %s", args[0], size(uint64(n)))
+			return a.out.Line("%s written, %s", args[0], terminal.Size(uint64(n)))
 		}),
 	})
 }
@@ -87,7 +88,7 @@ func (a *app) restoreCommand() *cobra.Command {
 			if err := a.restore(cmd.Context(), c, args[0]); err != nil {
 				return err
 			}
-			return a.out.line("%s restored; start the hub", args[0])
+			return a.out.Line("%s restored; start the hub", args[0])
 		},
 	}
 }
@@ -102,7 +103,7 @@ func (a *app) restore(ctx context.Context, c config.Config, file string) error {
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	bar := a.out.bar("restore", info.Size())
+	bar := a.out.Bar("restore", info.Size())
 	defer bar.Close()
 	return a.program.Restore(ctx, c, io.TeeReader(f, bar))
 }
@@ -117,11 +118,11 @@ func (a *app) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stop := a.out.spin("check")
+			stop := a.out.Spin("check")
 			findings, err := a.program.Check(cmd.Context(), c)
 			stop()
 			for _, f := range findings {
-				if err := a.out.line("%s", f); err != nil {
+				if err := a.out.Line("%s", f); err != nil {
 					return err
 				}
 			}

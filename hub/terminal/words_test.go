@@ -1,4 +1,4 @@
-package command
+package terminal
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func TestDurationsInWords(t *testing.T) {
 		3*day + 4*time.Hour:             "3 d 4 h",
 		-time.Minute:                    "1 min",
 	} {
-		if got := inWords(d); got != want {
+		if got := InWords(d); got != want {
 			t.Errorf("inWords(%v) = %q, want %q", d, got, want)
 		}
 	}
@@ -42,7 +42,7 @@ func TestInstantsInWords(t *testing.T) {
 		{at(-190 * time.Second), "3 min ago"},
 		{at(2 * time.Hour), "in 2 h"},
 	} {
-		if got := ago(c.t, now); got != c.want {
+		if got := Ago(c.t, now); got != c.want {
 			t.Errorf("ago(%v) = %q, want %q", c.t, got, c.want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestSizes(t *testing.T) {
 	for n, want := range map[uint64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 21474836480: "20.0 GiB", 1 << 63: "8.0 EiB",
 	} {
-		if got := size(n); got != want {
+		if got := Size(n); got != want {
 			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package command
+package terminal
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 
 const day = 24 * time.Hour
 
-// inWords is a duration as people say it, of at most two units: "12 s",
+// InWords is a duration as people say it, of at most two units: "12 s",
 // "3 min", "5 h 12 min", "3 d 4 h".
-func inWords(d time.Duration) string {
+func InWords(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
@@ -29,24 +29,24 @@ func two(n time.Duration, unit string, rest time.Duration, restUnit string) stri
 	return fmt.Sprintf("%d %s %d %s", n, unit, rest, restUnit)
 }
 
-// ago is an instant as people say it: "3 min ago". Clocks differ a little, so
+// Ago is an instant as people say it: "3 min ago". Clocks differ a little, so
 // what is at most a minute ahead is "now".
-func ago(t *time.Time, now time.Time) string {
+func Ago(t *time.Time, now time.Time) string {
 	if t == nil || t.IsZero() {
 		return "never"
 	}
 	switch d := now.Sub(*t); {
 	case d < -time.Minute:
-		return "in " + inWords(d)
+		return "in " + InWords(d)
 	case d < time.Second:
 		return "now"
 	default:
-		return inWords(d) + " ago"
+		return InWords(d) + " ago"
 	}
 }
 
-// percent is "42 %", or "-" when the host did not say.
-func percent(p *float64) string {
+// Percent is "42 %", or "-" when the host did not say.
+func Percent(p *float64) string {
 	if p == nil || math.IsNaN(*p) {
 		return "-"
 	}
@@ -55,8 +55,8 @@ func percent(p *float64) string {
 
 var byteUnits = [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
-// size is a count of bytes in the largest unit that leaves at least one.
-func size(n uint64) string {
+// Size is a count of bytes in the largest unit that leaves at least one.
+func Size(n uint64) string {
 	f, i := float64(n), 0
 	for f >= 1024 && i < len(byteUnits)-1 {
 		f, i = f/1024, i+1
@@ -67,8 +67,8 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.1f %s", f, byteUnits[i])
 }
 
-// orDash stands for what was not said.
-func orDash[T ~string](s T) string {
+// OrDash stands for what was not said.
+func OrDash[T ~string](s T) string {
 	if s == "" {
 		return "-"
 	}
