@@ -75,7 +75,7 @@ func (id HostID) Guest(vmid VMID) GuestID {
 	return GuestID(string(id) + "/" + strconv.FormatUint(uint64(vmid), 10))
 }
 
-func validCustomerID(s string) bool {
+func validCustomerID[T ~string | ~[]byte](s T) bool {
 	if len(s) == 0 || len(s) > maxCustomerID || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
@@ -87,13 +87,13 @@ func validCustomerID(s string) bool {
 	return true
 }
 
-func validHostID(s string) bool {
+func validHostID[T ~string | ~[]byte](s T) bool {
 	n := len(s) - 9
 	if n < 1 || s[n] != '-' || !validCustomerID(s[:n]) {
 		return false
 	}
-	for _, c := range []byte(s[n+1:]) {
-		if (c < 'a' || c > 'f') && (c < '0' || c > '9') {
+	for i := n + 1; i < len(s); i++ {
+		if c := s[i]; (c < 'a' || c > 'f') && (c < '0' || c > '9') {
 			return false
 		}
 	}
