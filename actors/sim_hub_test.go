@@ -71,6 +71,7 @@ type modelHub struct {
 	ledger messages.Ledger      // on disk
 	states []messages.HostState // on disk, which is what the hosts believe
 
+	coasts          bool // see coast
 	running, asleep bool // asleep: the process does not run, though it exists
 	ear             listening
 	timers          []time.Duration // monotonic clock; 0: none
@@ -158,6 +159,7 @@ func (h *modelHub) runTo(real time.Duration) {
 			h.lookAt(mono)
 		} else {
 			h.ticked(mono)
+			h.coast(real)
 		}
 		if !h.running {
 			return
@@ -177,6 +179,22 @@ func (h *modelHub) ticked(mono time.Duration) {
 		h.writeLedger()
 	}
 	h.tick = mono + maxStep
+}
+
+// coast takes the quiet ticks after the one just taken at once, for stories of
+// a year: while nobody acts, each would add its step and nothing else.
+func (h *modelHub) coast(real time.Duration) {
+	now := h.real + h.mono
+	// Only from one of the ledger's rows to a later one, so that a kill loses the same.
+	row := ledgerEvery / maxStep
+	n := ((min(real+h.mono, h.look)-now)/maxStep - 1) / row * row
+	if !h.coasts || !h.ear.open || n <= 0 || h.ledger.Listened != h.ear.heard {
+		return
+	}
+	h.real += n * maxStep
+	h.ear.heard, h.ear.last = h.ear.heard.Add(n*maxStep), h.read()
+	h.tick += n * maxStep
+	h.writeLedger()
 }
 
 // lookAt fires the timers that are due.
