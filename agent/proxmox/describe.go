@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"felhom.eu/messages"
@@ -142,10 +143,20 @@ func (d *description) report(ctx context.Context) {
 	if detail := r.Sections["guests"].Detail; detail != "" {
 		f.Found += "; " + detail
 	}
-	if f.Status == messages.SectionDenied {
-		f.Hint = d.grant()
+	if f.Status != messages.SectionOK {
+		f.Hint = d.lastHint()
 	}
 	d.found = append(d.found, f)
+}
+
+// lastHint belongs to the question before that spoiled the report.
+func (d *description) lastHint() string {
+	for _, f := range slices.Backward(d.found) {
+		if f.Hint != "" {
+			return f.Hint
+		}
+	}
+	return "run it again: it failed only just now"
 }
 
 // grant is how an administrator gives the token what it needs. A token of its

@@ -80,18 +80,21 @@ func (s *Source) readSpec(ctx context.Context, node string, threads uint64, id m
 	if err != nil {
 		return knownSpec{}, err
 	}
-	var spec messages.GuestSpec
-	if g.kind == kindLXC {
-		spec, err = conf.container(threads)
-	} else {
-		spec, err = conf.machine()
-	}
+	spec, err := conf.spec(g.kind, threads)
 	if err != nil {
 		return knownSpec{}, &Error{Op: "GET " + q.path, Kind: KindDecode, Status: 200, Detail: s.client.scrub(err.Error())}
 	}
 	var template Bool
 	_ = conf.get("template", &template) // Bool reads anything
 	return knownSpec{spec, bool(template), g.shape()}, nil
+}
+
+// spec is what the guest was given; threads are the host's.
+func (conf guestConfig) spec(kind string, threads uint64) (messages.GuestSpec, error) {
+	if kind == kindLXC {
+		return conf.container(threads)
+	}
+	return conf.machine()
 }
 
 // container is an LXC guest's spec. Without cores, whole cores are made of the

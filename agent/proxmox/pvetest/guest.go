@@ -27,10 +27,18 @@ func (s *Server) Change(vmid int, f func(*Guest)) {
 	f(g)
 }
 
-// Put adds a guest, or replaces it.
+// Put adds a guest, or replaces it. Its row gets the vmid, and what every row
+// has when it is missing.
 func (s *Server) Put(vmid int, g Guest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	row := Object{"name": fmt.Sprint("guest-", vmid), "status": "stopped", "cpus": 1, "mem": 0, "uptime": 0}
+	maps.Copy(row, g.Row)
+	row["vmid"] = vmid
+	g.Row = row
+	if g.Config == nil {
+		g.Config = plainConfig(g.Kind, row)
+	}
 	s.guests[vmid] = &g
 }
 
@@ -141,7 +149,9 @@ func (s *Server) resources(rights acl) []Object {
 		}
 		row["template"] = 0
 		copyKey(row, "template", g.Row, "template")
-		row["maxcpu"] = json.Number(fmt.Sprint(g.Row["cpus"]))
+		if cpus, ok := g.Row["cpus"]; ok {
+			row["maxcpu"] = json.Number(fmt.Sprint(cpus)) // a number here, never a string
+		}
 		if g.QMPStatus != "" {
 			row["status"] = g.QMPStatus
 		}
