@@ -181,17 +181,16 @@ func (db *DB) openDay(name, dir string) (*badger.DB, error) {
 // openBadger opens one Badger the way all of ours are, behind its guard. name
 // is the directory as hwm.json calls it.
 func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Options) (*badger.DB, error) {
-	w := &watcher{log: db.log}
 	o := adjust(badger.DefaultOptions(dir)).
-		WithLogger(w).
+		WithLogger(badgerLog{db.log}).
 		WithSyncWrites(!db.o.UnsafeNoSync).
 		WithDetectConflicts(false). // one writer
 		WithCompression(options.None).
-		WithBlockCacheSize(0). // blocks are mapped as they are
-		WithChecksumVerificationMode(options.OnTableRead).
+		WithBlockCacheSize(0).                                // blocks are mapped as they are
+		WithChecksumVerificationMode(options.NoVerification). // guard does it
 		WithMetricsEnabled(false)
 	known, isKnown := db.marks.known(name)
-	if err := guardManifest(dir, known, isKnown, o); err != nil {
+	if err := guard(dir, known, isKnown, o); err != nil {
 		return nil, err
 	}
 	b, err := badger.Open(o)
@@ -200,9 +199,6 @@ func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Op
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
-	}
-	if w.ignored.Len() > 0 {
-		return nil, errors.Join(fmt.Errorf("%s: %w: %s", dir, ErrCorrupt, w.ignored.String()), b.Close())
 	}
 	return b, nil
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -17,41 +16,43 @@ import (
 
 const manifestName = "MANIFEST"
 
-// guardManifest refuses a directory whose MANIFEST is not what it was: Badger
-// deletes every table that its MANIFEST does not name, and calls that a start.
-func guardManifest(dir string, known manifestMark, isKnown bool, o badger.Options) error {
+// guard refuses a directory that Badger must not open: one whose MANIFEST is
+// not what it was, since Badger deletes every table that its MANIFEST does not
+// name and calls that a start, and one with a damaged table.
+func guard(dir string, known manifestMark, isKnown bool, o badger.Options) error {
 	tables, err := tablesIn(dir)
-	if err != nil || len(tables) == 0 {
+	if err != nil || len(tables) == 0 && !isKnown {
 		return err
-	}
-	refuse := func(why string) error {
-		return fmt.Errorf("%s: %w: %s, and opening it would delete the tables it does not name; "+
-			"nothing was changed: keep a copy of the directory and restore the last backup", dir, ErrCorrupt, why)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, os.ErrNotExist) {
-		return refuse("the MANIFEST is missing")
+		return refuse(dir, "the MANIFEST is missing")
 	}
 	if err != nil {
 		return fmt.Errorf("read the manifest: %w", err)
 	}
 	m, whole, err := replay(dir, o)
 	if err != nil {
-		return refuse("the MANIFEST cannot be read (" + err.Error() + ")")
+		return refuse(dir, "the MANIFEST cannot be read ("+err.Error()+")")
 	}
 	if isKnown && whole >= known.Size && crc32.Checksum(b[:known.Size], castagnoli) == known.Sum {
-		return nil
+		return checkTables(dir, m)
 	}
 	// Rewritten by Badger, or never seen by us: it must name what is there.
 	if whole != int64(len(b)) || len(m.Tables) != len(tables) {
-		return refuse("the MANIFEST lost its end")
+		return refuse(dir, "the MANIFEST lost its end")
 	}
 	for _, id := range tables {
 		if _, ok := m.Tables[id]; !ok {
-			return refuse(fmt.Sprintf("the MANIFEST does not name table %d", id))
+			return refuse(dir, fmt.Sprintf("the MANIFEST does not name table %d", id))
 		}
 	}
-	return nil
+	return checkTables(dir, m)
+}
+
+func refuse(dir, why string) error {
+	return fmt.Errorf("%s: %w: %s, and opening it would delete the tables it does not name; "+
+		"nothing was changed: keep a copy of the directory and restore the last backup", dir, ErrCorrupt, why)
 }
 
 // replay reads a MANIFEST as Badger would, and says how much of it is whole.
@@ -119,27 +120,14 @@ func environmental(err error) bool {
 	return false
 }
 
-// watcher passes Badger's log on and remembers what must not be passed by: a
-// table with a wrong checksum is left out with nothing but a line in the log.
-type watcher struct {
-	log     Logger
-	ignored bytes.Buffer
-}
+// badgerLog passes Badger's log on.
+type badgerLog struct{ to Logger }
 
-func (w *watcher) Errorf(f string, args ...any) {
-	line := strings.TrimSpace(fmt.Sprintf(f, args...))
-	if strings.HasPrefix(line, "Ignoring table") {
-		w.ignored.WriteString(line)
-	}
-	w.log.Errorf("badger: %s", line)
-}
-
-func (w *watcher) Warningf(f string, args ...any) {
-	w.log.Warningf("badger: %s", strings.TrimSpace(fmt.Sprintf(f, args...)))
-}
+func (l badgerLog) Errorf(f string, args ...any)   { l.to.Errorf("badger: %s", oneLine(f, args)) }
+func (l badgerLog) Warningf(f string, args ...any) { l.to.Warningf("badger: %s", oneLine(f, args)) }
 
 // Infof is for debugging: Badger tells every level of its tree at every start.
-func (w *watcher) Infof(f string, args ...any) {
-	w.log.Debugf("badger: %s", strings.TrimSpace(fmt.Sprintf(f, args...)))
-}
-func (w *watcher) Debugf(f string, args ...any) { w.Infof(f, args...) }
+func (l badgerLog) Infof(f string, args ...any)  { l.to.Debugf("badger: %s", oneLine(f, args)) }
+func (l badgerLog) Debugf(f string, args ...any) { l.to.Debugf("badger: %s", oneLine(f, args)) }
+
+func oneLine(f string, args []any) string { return strings.TrimSpace(fmt.Sprintf(f, args...)) }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"felhom.eu/messages"
 )
 
@@ -171,4 +173,24 @@ func (f *fleet) verify(t testing.TB, db *DB) {
 	if err != nil || pending != f.deliveries {
 		t.Errorf("%d pending deliveries, %v; want %d", pending, err, f.deliveries)
 	}
+}
+
+// raw writes a value past the codec; nil deletes it.
+func raw(t testing.TB, db *DB, key, value []byte) {
+	t.Helper()
+	err := db.state.Update(func(txn *badger.Txn) error {
+		if value == nil {
+			return txn.Delete(key)
+		}
+		return txn.Set(key, value)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setGuest(t testing.TB, db *DB, g *messages.GuestRecord) {
+	t.Helper()
+	key := guestKey(g.HostID, g.VMID)
+	raw(t, db, key, (&encoder{}).seal(key, func(e *encoder) { e.guest(g) }))
 }
