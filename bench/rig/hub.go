@@ -62,7 +62,7 @@ const readyTimeout = 60 * time.Second
 // that was from the start of the process.
 func (h *Hub) Start(ctx context.Context) (took time.Duration, err error) {
 	begin := time.Now()
-	if h.Process, err = Start(h.program, nil, h.env, h.Log); err != nil {
+	if err := h.Launch(); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -72,6 +72,12 @@ func (h *Hub) Start(ctx context.Context) (took time.Duration, err error) {
 		return 0, fmt.Errorf("start hub: %w; it said:\n%s", err, h.Log.Tail(2000))
 	}
 	return time.Since(begin), nil
+}
+
+// Launch runs the hub and waits for nothing.
+func (h *Hub) Launch() (err error) {
+	h.Process, err = Start(h.program, nil, h.env, h.Log)
+	return err
 }
 
 func (h *Hub) waitReady(ctx context.Context) error {

@@ -69,11 +69,12 @@ type hub struct {
 	hooks      []route
 	deliveries []*delivery
 	byDelivery map[string]*delivery
+	told       int // deliveries before this one were sent
 }
 
 // open reads the journal in dir.
 func open(dir string) (*hub, error) {
-	h := &hub{started: time.Now(), hosts: map[string]*host{}, keys: map[string]*host{}, byDelivery: map[string]*delivery{}}
+	h := &hub{hosts: map[string]*host{}, keys: map[string]*host{}, byDelivery: map[string]*delivery{}}
 	path := filepath.Join(dir, "journal")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

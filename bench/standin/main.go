@@ -38,8 +38,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	h.resume()
+	h.started = time.Now()
 	go h.watch()
+	go h.tell()
 	go stopOnTerm()
 	s := &http.Server{Handler: h.routes(), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
 	return s.Serve(l)

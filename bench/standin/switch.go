@@ -59,42 +59,40 @@ func (h *hub) transition(s *host, state string, t messages.EventType, contact ti
 	if h.fault == "silent" {
 		return c
 	}
-	for i := range h.hooks {
-		d := &delivery{ID: h.id(i + 1), Events: c.Events}
-		c.Deliveries = append(c.Deliveries, d)
-		go h.send(h.hooks[i], d)
+	if len(h.hooks) > 0 {
+		c.Deliveries = []*delivery{{ID: h.id(1), Events: c.Events}}
 		if h.fault == "twice" {
-			twin := &delivery{ID: h.id(i + 100), Events: c.Events}
-			c.Deliveries = append(c.Deliveries, twin)
-			go h.send(h.hooks[i], twin)
+			c.Deliveries = append(c.Deliveries, &delivery{ID: h.id(2), Events: c.Events})
 		}
 	}
 	return c
 }
 
-// resume sends what an earlier life did not.
-func (h *hub) resume() {
-	for _, d := range h.deliveries {
-		if !d.sent && len(h.hooks) > 0 {
-			go h.send(h.hooks[0], d)
+// tell sends deliveries to the one route, in order, each until it is taken. It
+// ends with the process.
+func (h *hub) tell() {
+	for range time.Tick(watchEvery) {
+		for d := h.unsent(); d != nil; d = h.unsent() {
+			body, _ := json.Marshal(d)
+			if !h.post(h.hooks[0], d.ID, body) {
+				break
+			}
+			h.mu.Lock()
+			h.commit(&change{Sent: d.ID})
+			h.mu.Unlock()
 		}
 	}
 }
 
-// send delivers d until it is taken.
-func (h *hub) send(r route, d *delivery) {
-	body, _ := json.Marshal(d)
-	for range time.Tick(watchEvery) { // not before the commit, which holds the lock
-		h.mu.Lock()
-		_, durable := h.byDelivery[d.ID]
-		h.mu.Unlock()
-		if durable && h.post(r, d.ID, body) {
-			h.mu.Lock()
-			h.commit(&change{Sent: d.ID})
-			h.mu.Unlock()
-			return
+func (h *hub) unsent() *delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ; h.told < len(h.deliveries); h.told++ {
+		if d := h.deliveries[h.told]; !d.sent {
+			return d
 		}
 	}
+	return nil
 }
 
 func (h *hub) post(r route, id string, body []byte) bool {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"felhom.eu/bench/load"
+	"felhom.eu/bench/rig"
+	"felhom.eu/messages"
+)
+
+// account lets the last cycle end in peace and compares what the hub says with
+// what it was told and what it told.
+func (k *killer) account(ctx context.Context, kills int, checks *rig.Checks) error {
+	if err := k.start(ctx); err != nil {
+		return err
+	}
+	if err := k.finishCycle(ctx); err != nil {
+		return err
+	}
+	// While events are read, nobody may fall silent.
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	everyone := append(append([]*load.Host(nil), k.loaders...), k.sleepers...)
+	calm, stop := context.WithCancel(ctx)
+	working := k.goLoad(calm, load.Plan{Hosts: everyone, Connections: min(16, len(everyone)), Rate: steadyRate * float64(len(everyone))})
+	told, err := k.readTold(ctx)
+	stop()
+	k.acks = append(k.acks, (<-working).Acks...)
+	if err != nil {
+		return err
+	}
+	told.check(checks, expected{cycles: k.cycles, sleepers: idSet(k.sleepers), kills: kills})
+	kept, err := readKept(ctx, &k.hub.Admin, everyone)
+	if err != nil {
+		return err
+	}
+	checkReports(checks, k.acks, openReports(everyone), kept)
+	return k.hub.Stop()
+}
+
+// finishCycle brings every sleeper to the end of the cycle that it is in.
+func (k *killer) finishCycle(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	working := k.goLoad(ctx, load.Plan{Hosts: k.loaders, Connections: min(16, len(k.loaders)), Rate: steadyRate * float64(len(k.loaders))})
+	defer func() {
+		end()
+		k.acks = append(k.acks, (<-working).Acks...)
+	}()
+	if k.phase != awaitStale {
+		if err := k.awaitAll(ctx, messages.HostDown); err != nil {
+			return err
+		}
+		k.away, k.turned = k.sleepers, true
+	} else if len(k.away) == 0 {
+		k.away = k.sleepers // report before they go stale once more
+	}
+	k.comeBack(ctx)
+	k.completeCycle()
+	return nil
+}
+
+func idSet(hosts []*load.Host) map[messages.HostID]bool {
+	ids := map[messages.HostID]bool{}
+	for _, h := range hosts {
+		ids[h.ID] = true
+	}
+	return ids
+}
+
+// openReports are those that were sent and never answered.
+func openReports(hosts []*load.Host) (open []load.Ack) {
+	for _, h := range hosts {
+		if a, ok := h.Open(); ok {
+			open = append(open, a)
+		}
+	}
+	return open
+}
+
+// drainTimeout is what the outbox has to become empty in; it is well above the
+// back-off of a route that was always reachable.
+const drainTimeout = 60 * time.Second
+
+// readTold reads every event and waits until no delivery is pending.
+func (k *killer) readTold(ctx context.Context) (t told, err error) {
+	if t.events, err = k.hub.Events(ctx); err != nil {
+		return t, err
+	}
+	err = within(ctx, drainTimeout, "every delivery sent", func() (bool, error) {
+		if t.deliveries, err = k.hub.Deliveries(ctx); err != nil {
+			return false, err
+		}
+		for _, d := range t.deliveries {
+			if d.State == messages.DeliveryPending {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	t.got = k.hooks.All()
+	return t, err
+}
+
+// digest stands for a body.
+type digest = [sha256.Size]byte
+
+// readKept asks for every body of every host, as digests.
+func readKept(ctx context.Context, a *rig.Admin, hosts []*load.Host) (map[messages.HostID][]digest, error) {
+	lines := make([][]rig.ReportLine, len(hosts))
+	bodies := make([][]digest, len(hosts))
+	err := rig.Parallel(16, len(hosts), func(i int) (err error) {
+		id := hosts[i].ID
+		if lines[i], err = a.Reports(ctx, id); err != nil {
+			return fmt.Errorf("list reports of %s: %w", id, err)
+		}
+		bodies[i] = make([]digest, len(lines[i]))
+		for n, line := range lines[i] {
+			body, err := a.Report(ctx, id, line.ID)
+			if err != nil {
+				return fmt.Errorf("read report of %s: %w", id, err)
+			}
+			bodies[i][n] = sha256.Sum256(body)
+		}
+		return nil
+	})
+	kept := map[messages.HostID][]digest{}
+	for i, h := range hosts {
+		kept[h.ID] = bodies[i]
+	}
+	return kept, err
+}
