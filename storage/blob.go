@@ -145,6 +145,7 @@ func (e *encoder) report(r *messages.StoredReport) {
 	e.time(r.ReceivedAt)
 	e.time(r.ReportedAt)
 	e.ref(r.Previous)
+	e.bool(r.Older)
 	e.figures(&r.Figures)
 }
 
@@ -155,6 +156,7 @@ func (d *decoder) report() messages.StoredReport {
 		ReceivedAt: d.time(),
 		ReportedAt: d.time(),
 		Previous:   d.ref(),
+		Older:      d.bool(),
 		Figures:    d.figures(),
 	}
 }

@@ -134,6 +134,14 @@ func (d *decoder) int() int64 {
 	return v
 }
 
+func (d *decoder) int32() int32 {
+	v := d.int()
+	if v != int64(int32(v)) {
+		d.fail(errRange)
+	}
+	return int32(v)
+}
+
 // upTo reads a number that must not exceed limit.
 func (d *decoder) upTo(limit uint64) uint64 {
 	v := d.uint()

@@ -3,6 +3,8 @@ package storage
 import (
 	"errors"
 	"fmt"
+
+	"felhom.eu/messages"
 )
 
 // The errors that callers tell apart; everything else is an unknown outcome.
@@ -15,7 +17,7 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrFull is returned before anything was written, when the file system has
 	// less free space than a batch may need. Badger would die of SIGBUS instead.
-	ErrFull = errors.New("not enough free space")
+	ErrFull = messages.ErrFull
 	// ErrLocked is returned by Open when another process holds the directory.
 	ErrLocked = errors.New("another hub uses this directory")
 	// ErrTooBig is returned when a batch exceeds one transaction. The part that

@@ -22,6 +22,7 @@ func (e *encoder) state(s *messages.HostState) {
 	e.int(s.ReportAt)
 	e.int(s.ReportedAt)
 	e.uint(uint64(s.UptimeSecs))
+	e.int(int64(s.SkewSecs))
 	e.fixed(s.Stream)
 	for _, r := range s.Retired {
 		if r != 0 {
@@ -60,6 +61,7 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	s.ReportAt = d.int()
 	s.ReportedAt = d.int()
 	s.UptimeSecs = uint32(d.upTo(1<<32 - 1))
+	s.SkewSecs = d.int32()
 	s.Stream = d.fixed()
 	for i := range s.Retired {
 		if flags&(stateRetired0<<i) != 0 {

@@ -21,7 +21,7 @@ var (
 	sampleHost     = messages.Host{ID: "acme-0000000a", CustomerID: "acme", CreatedAt: start, PollIntervalSeconds: 300,
 		DesiredGeneration: 7, Desired: json.RawMessage(`{"a":1}`), DRRecord: json.RawMessage(`[]`)}
 	sampleState = messages.HostState{ID: "acme-0000000a", Phase: messages.PhaseDown, SkewAlarmed: true, PhaseSince: -5,
-		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1,
+		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7,
 		Stream: 1<<64 - 1, Retired: [3]uint64{1, 0, 3}, Sequence: 99, Seen: 0xff, BootHash: 5, GuestHash: 6,
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
 		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, Cloudflared: "active"},
@@ -29,7 +29,7 @@ var (
 	sampleKey = messages.Key{Hash: messages.KeyHash{1, 2, 3}, Kind: messages.KeyHost, HostID: "acme-0000000a", CustomerID: "acme",
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",
-		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start}
+		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start, Incident: "I"}
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
@@ -40,7 +40,7 @@ var (
 	sampleGuest = messages.GuestRecord{HostID: "acme-0000000a", VMID: 100, Kind: "lxc", DisplayName: "web", Status: "running",
 		ControllerVersion: "2", FirstSeenAt: start, LastSeenAt: start.Add(1), APIKeyHash: &messages.KeyHash{4}, DesiredSpec: json.RawMessage(`{}`)}
 	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1),
-		Previous: messages.ReportRef{Day: 1, Batch: 2, Entry: 3}, Figures: sampleState.Figures, Body: []byte("{}")}
+		Previous: messages.ReportRef{Day: 1, Batch: 2, Entry: 3}, Older: true, Figures: sampleState.Figures, Body: []byte("{}")}
 )
 
 // filled makes sure that a sample leaves no field out: a codec that forgets one

@@ -18,6 +18,7 @@ type ReportRow struct {
 	ReceivedAt time.Time
 	ReportedAt time.Time
 	Previous   messages.ReportRef
+	Older      bool // came after a newer one
 	Figures    messages.Figures
 	Bytes      int // of the body
 }
@@ -109,7 +110,7 @@ func (db *DB) reportRow(id messages.HostID, at messages.ReportRef) (row ReportRo
 		if !older(r.Previous, at) {
 			return corrupt(b.key, "entry %d points to the newer %v", at.Entry, r.Previous)
 		}
-		row = ReportRow{at, r.ID, r.ReceivedAt, r.ReportedAt, r.Previous, r.Figures, size}
+		row = ReportRow{at, r.ID, r.ReceivedAt, r.ReportedAt, r.Previous, r.Older, r.Figures, size}
 		return nil
 	})
 	return row, err

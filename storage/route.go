@@ -13,6 +13,7 @@ func (e *encoder) route(r *messages.Route) {
 	}
 	e.byte(byte(r.MinSeverity))
 	e.time(r.CreatedAt)
+	e.text(string(r.Incident))
 }
 
 func (d *decoder) route(key []byte) messages.Route {
@@ -25,6 +26,7 @@ func (d *decoder) route(key []byte) messages.Route {
 		Events:      texts[messages.EventType](d),
 		MinSeverity: messages.Severity(d.byte()),
 		CreatedAt:   d.time(),
+		Incident:    messages.IncidentID(d.text()),
 	}
 }
 
