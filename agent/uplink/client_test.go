@@ -3,11 +3,13 @@ package uplink
 import (
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -185,9 +187,10 @@ func TestKeyAppearsInNoError(t *testing.T) {
 	closed.Close()
 	expired, cancel := context.WithCancel(context.Background())
 	cancel()
-	tlsOnly := httptest.NewTLSServer(nil)
+	tlsOnly := httptest.NewUnstartedServer(nil)
+	tlsOnly.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tlsOnly.StartTLS()
 	t.Cleanup(tlsOnly.Close)
-	tlsOnly.Config.ErrorLog = nil
 
 	for name, try := range map[string]func() error{
 		"echoing hub": func() error {
@@ -252,5 +255,22 @@ func TestCAFileReplacesTheSystemRoots(t *testing.T) {
 	}
 	if _, err := New(Config{URL: s.URL, CAFile: file}); err == nil {
 		t.Error("a ca_file without a certificate is accepted")
+	}
+}
+
+// Protects the key from a connection that can be read: TLS 1.1 is not spoken.
+func TestOldTLSIsRefused(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, okEnvelope) }))
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client(t, Config{URL: s.URL, CAFile: file}).Report(context.Background(), &messages.Report{})
+	if e, ok := errors.AsType[*TransportError](err); !ok || !strings.Contains(e.Error(), "protocol version") {
+		t.Errorf("got %v, want a refused protocol version", err)
 	}
 }
