@@ -16,8 +16,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"felhom.eu/actors"
+	"felhom.eu/agent/cloudflared"
 	"felhom.eu/agent/config"
 	"felhom.eu/agent/local"
+	"felhom.eu/agent/proxmox"
 	"felhom.eu/agent/simulated"
 	"felhom.eu/agent/uplink"
 	"felhom.eu/messages"
@@ -33,6 +35,7 @@ const (
 const (
 	defaultConfig = "/etc/felhom/agent.json" // read when it exists and no other is named
 
+	simulatedDown  = time.Hour        // what a hub's default calls down; a preset's unit of time
 	collectTimeout = 60 * time.Second // all of a source's questions together
 	stopTimeout    = 2 * time.Second  // for an actor to stop, once it has nothing left to do
 )
@@ -49,7 +52,8 @@ Usage: felhom-agent [flags]
 
 FELHOM_AGENT_HUB_{URL,HOST_ID,API_KEY,API_KEY_FILE,POLL_SECONDS,TIMEOUT_SECONDS,CA_FILE},
 FELHOM_AGENT_PROXMOX_{URL,NODE,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
-FELHOM_AGENT_SIMULATED_{SEED,PRESET} and FELHOM_AGENT_SOURCE lay over the file.
+FELHOM_AGENT_SIMULATED_{SEED,PRESET}, FELHOM_AGENT_CLOUDFLARED_READY_URL and FELHOM_AGENT_SOURCE
+lay over the file.
 `
 
 // usageError is what the caller can mend before starting again.
@@ -185,15 +189,49 @@ func newLogger(w io.Writer, level zerolog.Level) zerolog.Logger {
 func newSource(cfg config.Config) (actors.Source, error) {
 	switch cfg.Source {
 	case config.SourceLocal:
-		return local.New(nil), nil
+		return local.New(newProber(cfg.Cloudflared)), nil
 	case config.SourceSimulated:
-		preset, err := simulated.ParsePreset(cfg.Simulated.Preset)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("simulated.preset: %w", err)}
-		}
-		return simulated.New(uint64(cfg.Simulated.Seed), preset.Profile(time.Hour)), nil
+		return newSimulated(cfg.Simulated)
 	}
-	return nil, usageError{fmt.Errorf("source %q is not built in", cfg.Source)}
+	return newProxmox(cfg)
+}
+
+func newSimulated(cfg config.Simulated) (*simulated.Source, error) {
+	preset, err := simulated.ParsePreset(cfg.Preset)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("simulated.preset: %w", err)}
+	}
+	return simulated.New(uint64(cfg.Seed), preset.Profile(simulatedDown)), nil
+}
+
+// node is a Proxmox node with the tunnel that runs on it.
+type node struct {
+	*proxmox.Source
+	tunnel local.Prober
+}
+
+func newProxmox(cfg config.Config) (*node, error) {
+	p := cfg.Proxmox
+	source, err := proxmox.New(proxmox.Config{URL: p.URL, TokenID: p.TokenID, Token: p.TokenSecret, Node: p.Node,
+		CAFile: p.CAFile, Fingerprint: p.Fingerprint, ServerName: p.ServerName})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("proxmox: %w", err)}
+	}
+	return &node{source, newProber(cfg.Cloudflared)}, nil
+}
+
+func newProber(cfg config.Cloudflared) *cloudflared.Prober {
+	return &cloudflared.Prober{ReadyURL: cfg.ReadyURL}
+}
+
+// Collect reads the node, then the tunnel.
+func (n *node) Collect(ctx context.Context) (*messages.Report, error) {
+	r, err := n.Source.Collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Cloudflared = n.tunnel.Probe(ctx)
+	return r, nil
 }
 
 func newUplink(cfg config.Config) (*uplink.Client, error) {
@@ -223,6 +261,7 @@ func serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	defer client.Close()
 	log.Info().Str("version", Version).Str("host_id", cfg.Hub.HostID).Str("url", cfg.Hub.URL).
 		Stringer("api_key", cfg.Hub.APIKey).Dur("interval_ms", cfg.Hub.Poll()).Str("source", cfg.Source).Msg("agent starts")
+	log.Debug().Interface("configuration", cfg.Redacted()).Msg("as configured")
 	d := daemon{hostID: messages.HostID(cfg.Hub.HostID), source: source, uplink: client,
 		interval: cfg.Hub.Poll(), timeout: cfg.Hub.Timeout(), log: log}
 	return d.run(ctx)

@@ -12,6 +12,7 @@ import (
 
 	"felhom.eu/actors"
 	"felhom.eu/agent/config"
+	"felhom.eu/agent/proxmox"
 	"felhom.eu/agent/uplink"
 	"felhom.eu/messages"
 )
@@ -23,12 +24,42 @@ func selftestSource(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
+	if n, ok := source.(*node); ok {
+		return describeNode(ctx, n, stdout)
+	}
 	r, err := collectOnce(ctx, source)
 	if err != nil {
 		return err
 	}
 	return printFound(stdout, r)
 }
+
+// describeNode fails when anything was denied, too: what the agent may not see,
+// the hub cannot watch.
+func describeNode(ctx context.Context, n *node, stdout io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	found := n.Describe(ctx)
+	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	var bad *proxmox.Finding
+	for i, f := range found {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", f.Status, f.Question, f.Found)
+		if bad == nil && f.Hint != "" {
+			bad = &found[i]
+		}
+	}
+	fmt.Fprintf(t, "%s\t%s\t%s\n", messages.SectionOK, "cloudflared", n.tunnel.Probe(ctx).Status)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if bad != nil {
+		return hinted{fmt.Errorf("%s: %s", bad.Question, bad.Status), bad.Hint}
+	}
+	return nil
+}
+
+// describeTimeout bounds a look at a node of which every part hangs.
+const describeTimeout = 3 * time.Minute
 
 func collectOnce(ctx context.Context, source actors.Source) (*messages.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, collectTimeout)

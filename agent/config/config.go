@@ -16,11 +16,12 @@ import (
 // Config is the agent's configuration. The zero value is invalid: start from
 // Default.
 type Config struct {
-	Source    string    `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
-	Proxmox   Proxmox   `json:"proxmox"`
-	Hub       Hub       `json:"hub"`
-	Authz     Authz     `json:"authz"`
-	Simulated Simulated `json:"simulated"`
+	Source      string      `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
+	Proxmox     Proxmox     `json:"proxmox"`
+	Cloudflared Cloudflared `json:"cloudflared"`
+	Hub         Hub         `json:"hub"`
+	Authz       Authz       `json:"authz"`
+	Simulated   Simulated   `json:"simulated"`
 }
 
 // What a report is read from.
@@ -40,6 +41,11 @@ type Proxmox struct {
 	CAFile          string          `json:"ca_file"`           // "": the system's roots
 	Fingerprint     string          `json:"fingerprint"`       // SHA-256 of the certificate; "": not pinned
 	ServerName      string          `json:"server_name"`       // in the certificate, when it is not the URL's host
+}
+
+// Cloudflared says where the tunnel's state is found, beside systemd.
+type Cloudflared struct {
+	ReadyURL string `json:"ready_url"` // of cloudflared's /ready; "": its usual ports
 }
 
 // Hub says where reports go, and who is reporting.
@@ -77,11 +83,8 @@ const (
 // node, it lacks a token and a hub.
 func Default() Config {
 	return Config{
-		Source: SourceProxmox,
-		Proxmox: Proxmox{
-			URL:    "https://localhost:8006",
-			CAFile: "/etc/pve/pve-root-ca.pem",
-		},
+		Source:    SourceProxmox,
+		Proxmox:   Proxmox{URL: "https://localhost:8006"},
 		Hub:       Hub{PollSeconds: 900, TimeoutSeconds: 30},
 		Simulated: Simulated{Seed: 1, Preset: "healthy"},
 	}

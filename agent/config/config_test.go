@@ -106,7 +106,7 @@ func TestEnvironmentLiesOverTheFileOverTheDefaults(t *testing.T) {
 // Protects every variable of the documentation from being a dead letter.
 func TestEveryKeyHasItsVariable(t *testing.T) {
 	var c Config
-	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox](), "SIMULATED_": reflect.TypeFor[Simulated]()}
+	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox](), "SIMULATED_": reflect.TypeFor[Simulated](), "CLOUDFLARED_": reflect.TypeFor[Cloudflared]()}
 	for prefix, block := range blocks {
 		for i := range block.NumField() {
 			name := prefix + strings.ToUpper(block.Field(i).Tag.Get("json"))
@@ -192,6 +192,7 @@ func TestValidateNamesKeyValueAndRemedy(t *testing.T) {
 		{"token id", func(c *Config) { c.Proxmox.TokenID = "root@pam" }, SelftestProxmox, `proxmox.token_id: "root@pam"; want user@realm!name`},
 		{"no secret", func(c *Config) { c.Proxmox.TokenSecret = "" }, Daemon, "proxmox.token_secret: not set"},
 		{"node with domain", func(c *Config) { c.Proxmox.Node = "pve1.lan" }, Daemon, `proxmox.node: "pve1.lan"; want the node's name`},
+		{"tunnel's address", func(c *Config) { c.Cloudflared.ReadyURL = "localhost:20241/ready" }, SelftestProxmox, "cloudflared.ready_url: want https://<host>"},
 		{"operations", func(c *Config) { c.Authz.Operations = []string{"reboot"} }, Daemon, "authz.operations: this version runs none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

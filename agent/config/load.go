@@ -124,6 +124,7 @@ func (c *Config) textKeys() map[string]*string {
 		"PROXMOX_CA_FILE":           &c.Proxmox.CAFile,
 		"PROXMOX_FINGERPRINT":       &c.Proxmox.Fingerprint,
 		"PROXMOX_SERVER_NAME":       &c.Proxmox.ServerName,
+		"CLOUDFLARED_READY_URL":     &c.Cloudflared.ReadyURL,
 		"SIMULATED_PRESET":          &c.Simulated.Preset,
 	}
 }

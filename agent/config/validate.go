@@ -30,6 +30,9 @@ func (c *Config) Validate(mode Mode) error {
 	if c.Source == SourceProxmox {
 		c.Proxmox.validate(&p)
 	}
+	if c.Cloudflared.ReadyURL != "" {
+		p.checkURL("cloudflared.ready_url", c.Cloudflared.ReadyURL)
+	}
 	if mode != SelftestProxmox {
 		c.Hub.validate(&p)
 	}
