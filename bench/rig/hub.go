@@ -111,6 +111,15 @@ func Poll(ctx context.Context, every time.Duration, done func() (bool, error)) e
 // FindHub is the path of a hub to test: given, when it is not empty, or one
 // built from the product's folder into dir.
 func FindHub(ctx context.Context, given, dir string) (string, error) {
+	return findProgram(ctx, given, dir, "hub")
+}
+
+// FindAgent is the same for the agent.
+func FindAgent(ctx context.Context, given, dir string) (string, error) {
+	return findProgram(ctx, given, dir, "agent")
+}
+
+func findProgram(ctx context.Context, given, dir, room string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
@@ -118,7 +127,7 @@ func FindHub(ctx context.Context, given, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return Build(ctx, product, "./hub", dir, "felhom-hub")
+	return Build(ctx, product, "./"+room, dir, "felhom-"+room)
 }
 
 // Scratch makes a folder for one run under parent ("" is the system's place for
