@@ -113,10 +113,11 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	} {
 		*pid = actor.NewPID(h.engine.Address(), kind+"/"+hubID)
 	}
+	h.stats.Customers.Store(int64(len(cfg.Past.Customers)))
 	part := func(name string) zerolog.Logger { return cfg.Log.With().Str("component", name).Logger() }
 	start := func(kind string, r actor.Receiver) { spawn(engineSpawner{h.engine}, h.watch, r, kind, hubID) }
 	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
-	h.Ingest = &Ingest{hub: h, room: int64(cfg.MaxInside), log: part("ingest")}
+	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{
 		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), ids: newIDSource(cfg.Past.NewestID),
 		assigned: at, durable: at, log: part("writer"),

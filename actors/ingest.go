@@ -71,8 +71,6 @@ func newWait() wait {
 	return wait{answered: make(chan error, 1), timer: t}
 }
 
-var records = sync.Pool{New: func() any { return &record{wait: newWait()} }}
-
 // What the door's actor is told by whoever runs the listeners.
 type (
 	// DoorOpened: a listener accepts agents.
@@ -85,10 +83,17 @@ type (
 // own goroutines, so many at once as there is room; its actor knows whether the
 // door is open, and tells the ledger.
 type Ingest struct {
-	hub    *Hub
-	inside atomic.Int64
-	room   int64
-	log    zerolog.Logger
+	hub     *Hub
+	inside  atomic.Int64
+	room    int64
+	records sync.Pool // of *record
+	log     zerolog.Logger
+}
+
+func newIngest(hub *Hub, room int, log zerolog.Logger) *Ingest {
+	i := &Ingest{hub: hub, room: int64(room), log: log}
+	i.records.New = func() any { return &record{wait: newWait()} }
+	return i
 }
 
 // Receive implements actor.Receiver.
@@ -112,12 +117,12 @@ func (i *Ingest) Record(s *messages.Summary, body []byte) (Receipt, error) {
 		return Receipt{}, err
 	}
 	defer i.leave()
-	m := records.Get().(*record)
+	m := i.records.Get().(*record)
 	m.sum, m.body = *s, append(m.body[:0], body...)
 	i.hub.engine.Send(e.pid, m)
 	err, ok := m.await()
 	if ok {
-		records.Put(m)
+		i.records.Put(m)
 	}
 	return i.receipt(e, err)
 }

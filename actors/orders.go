@@ -48,6 +48,7 @@ func (o AddCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Context),
 	}
 	return &messages.Batch{PutCustomers: []messages.Customer{o.Customer}}, func(*actor.Context) {
 		r.customers[o.Customer.ID] = &customerEntry{}
+		r.hub.stats.Customers.Add(1)
 	}, nil
 }
 
@@ -71,6 +72,7 @@ func (o RemoveCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Contex
 	}
 	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}}, func(*actor.Context) {
 		delete(r.customers, o.ID)
+		r.hub.stats.Customers.Add(-1)
 	}, nil
 }
 

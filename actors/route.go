@@ -78,7 +78,9 @@ func (r *Route) take(c *actor.Context, d messages.Delivery) {
 		}
 		r.sealing = false
 	}
-	r.state.put(d, r.hub.clock.read())
+	if r.state.put(d, r.hub.clock.read()) {
+		r.hub.stats.Pending.Add(1)
+	}
 	r.next(c)
 }
 
@@ -221,8 +223,21 @@ func (r *Route) settle(c *actor.Context, m written) {
 	if len(w.more.PutRoutes) > 0 {
 		r.route = w.more.PutRoutes[0]
 	}
-	r.state.keep(w.more.Deliveries[0])
+	d := w.more.Deliveries[0]
+	r.state.keep(d)
+	r.count(d.State)
 	r.next(c)
+}
+
+// count takes a delivery that is done with out of the pending ones.
+func (r *Route) count(s messages.DeliveryState) {
+	if s == messages.DeliveryPending {
+		return
+	}
+	r.hub.stats.Pending.Add(-1)
+	if s == messages.DeliveryDead {
+		r.hub.stats.Dead.Add(1)
+	}
 }
 
 // stop gives up what is queued: the route was removed.
@@ -237,6 +252,7 @@ func (r *Route) stop(c *actor.Context) {
 	for i, q := range r.state.queue {
 		dead[i] = q.Delivery
 		dead[i].State, dead[i].LastError = messages.DeliveryDead, "the route was removed"
+		r.count(dead[i].State)
 	}
 	c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: dead}})
 }

@@ -36,17 +36,18 @@ type queued struct {
 	due time.Duration // monotonic
 }
 
-// put adds a delivery, or brings one up to date.
-func (s *routeState) put(d messages.Delivery, now Instant) {
+// put adds a delivery, or brings one up to date; added tells which.
+func (s *routeState) put(d messages.Delivery, now Instant) (added bool) {
 	i, known := slices.BinarySearchFunc(s.queue, d.Sequence, func(q queued, seq uint64) int {
 		return int(int64(q.Sequence) - int64(seq))
 	})
 	if known {
 		s.queue[i].Delivery = d
-		return
+		return false
 	}
 	wait := min(max(d.DueAt.Sub(now.Wall), 0), s.groupWait)
 	s.queue = slices.Insert(s.queue, i, queued{d, now.Mono + wait})
+	return true
 }
 
 // wait is how long until the head may be tried, never below zero; ok is false

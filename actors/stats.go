@@ -11,6 +11,8 @@ type Stats struct {
 	Reports, Repeats, Refused atomic.Uint64
 	Events, Batches           atomic.Uint64
 	DeadLetters               atomic.Uint64
+	Customers                 atomic.Int64 // there are
+	Pending, Dead             atomic.Int64 // deliveries: waiting now, given up since the start
 	CommitNanos               atomic.Int64 // of the last state commit
 
 	phases [4]atomic.Int64

@@ -18,9 +18,8 @@ import (
 
 // A batch is cut at these bounds; what is over waits for the next.
 const (
-	maxBatchWrites = 1024
-	maxBatchBytes  = 8 << 20 // of bodies
-	maxBatchEvents = 2048
+	maxBatchRows  = 8192    // hosts, guests and events: a transaction of the store has bounds, too
+	maxBatchBytes = 8 << 20 // of bodies
 )
 
 // Store is what the writer needs of storage. Both methods return when what they
@@ -28,7 +27,8 @@ const (
 // nothing was written; any other leaves the outcome unknown, and the hub stops:
 // what a failed sync left behind only a new start can tell.
 //
-// WriteBodies of a batch may run beside WriteState of the one before it.
+// Every batch goes through both, in order; WriteBodies, which alone may answer
+// ErrFull, of one beside WriteState of the one before it.
 type Store interface {
 	WriteBodies(*messages.Batch) error
 	WriteState(*messages.Batch) error
@@ -155,12 +155,9 @@ func (w *Writer) drained() {
 	w.drainers = nil
 }
 
+// writeBodies begins a batch. One without reports goes the same way: this is
+// where the store looks whether it has room.
 func (w *Writer) writeBodies(c *actor.Context, b *cut) {
-	if len(b.Reports) == 0 {
-		w.ready = b
-		w.pump(c)
-		return
-	}
 	w.bodies = b
 	engine, self, store := c.Engine(), c.PID(), w.store
 	go func() { engine.Send(self, bodiesWritten{b, store.WriteBodies(&b.Batch)}) }()
@@ -245,10 +242,12 @@ func (w *Writer) cut() *cut {
 	w.assigned.batch++
 	b.Sequence, b.At = w.assigned.batch, now.Wall
 	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
-	bytes, n := 0, 0
-	for n < len(w.pending) && n < maxBatchWrites && bytes < maxBatchBytes && len(b.Events) < maxBatchEvents {
-		bytes += w.add(b, w.pending[n])
-		n++
+	n := 0
+	for rows, bytes := 0, 0; n < len(w.pending) && rows < maxBatchRows && bytes < maxBatchBytes; n++ {
+		m := w.pending[n]
+		w.add(b, m)
+		rows += m.rows()
+		bytes += m.bytes()
 	}
 	b.writes = slices.Clone(w.pending[:n])
 	w.pending = append(w.pending[:0], w.pending[n:]...)
@@ -257,15 +256,31 @@ func (w *Writer) cut() *cut {
 	return b
 }
 
-// add numbers a write and puts it into the batch; it returns the body's size.
-func (w *Writer) add(b *cut, m *write) (bytes int) {
+// rows is about how many rows of the store a write touches.
+func (m *write) rows() int {
+	n := 1 + 2*len(m.events)
+	if m.guests != nil {
+		n += len(m.guests.Guests)
+	}
+	return n
+}
+
+// bytes is how much of a body a write brings.
+func (m *write) bytes() int {
+	if m.report == nil {
+		return 0
+	}
+	return len(m.report.Body)
+}
+
+// add numbers a write and puts it into the batch.
+func (w *Writer) add(b *cut, m *write) {
 	if m.report != nil {
 		m.report.ID = messages.ReportID(w.ids.next(b.At))
 		if m.state != nil {
 			m.state.Last = messages.ReportRef{Day: b.Day(), Batch: b.Sequence, Entry: uint32(len(b.Reports))}
 		}
 		b.Reports = append(b.Reports, *m.report)
-		bytes = len(m.report.Body)
 	}
 	if m.state != nil {
 		b.Hosts = append(b.Hosts, *m.state)
@@ -285,7 +300,6 @@ func (w *Writer) add(b *cut, m *write) (bytes int) {
 	if m.more != nil {
 		merge(&b.Batch, m.more)
 	}
-	return bytes
 }
 
 // tell puts an event into the deliveries of the routes that want it.

@@ -1,0 +1,325 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"felhom.eu/actors"
+	"felhom.eu/hub/api"
+	"felhom.eu/messages"
+	"felhom.eu/storage"
+)
+
+// keyOverlap is how long a replaced key lives when its successor is never used.
+const keyOverlap = 24 * time.Hour
+
+// fleet answers the API's questions: what changes goes to the actors, what is
+// only read comes from the store, which is never behind them.
+type fleet struct {
+	hub  *actors.Hub
+	db   *storage.DB
+	app  *App
+	send sender
+}
+
+// Record implements api.Reporter.
+func (f *fleet) Record(s *messages.Summary, body []byte) (api.Receipt, error) {
+	r, err := f.hub.Ingest.Record(s, body)
+	return api.Receipt(r), translate(err)
+}
+
+// Goodbye implements api.Reporter.
+func (f *fleet) Goodbye(g messages.Goodbye) (api.Receipt, error) {
+	r, err := f.hub.Ingest.Goodbye(g)
+	return api.Receipt(r), translate(err)
+}
+
+// translate turns the errors of actors and storage into the API's.
+func translate(err error) error {
+	for _, t := range [...]struct{ from, to error }{
+		{actors.ErrNotFound, api.ErrNotFound},
+		{storage.ErrNotFound, api.ErrNotFound},
+		{actors.ErrExists, api.ErrExists},
+		{actors.ErrInUse, api.ErrInUse},
+		{actors.ErrUnknownHost, api.ErrUnknownHost},
+		{actors.ErrUnavailable, api.ErrUnavailable},
+	} {
+		if errors.Is(err, t.from) {
+			return t.to
+		}
+	}
+	return err
+}
+
+// AddCustomer implements api.Fleet.
+func (f *fleet) AddCustomer(ctx context.Context, id messages.CustomerID, name string) (messages.Customer, error) {
+	c := messages.Customer{ID: id, DisplayName: name, CreatedAt: time.Now().UTC()}
+	return c, translate(f.hub.Order(ctx, actors.AddCustomer{Customer: c}))
+}
+
+// SetBlocked implements api.Fleet.
+func (f *fleet) SetBlocked(ctx context.Context, id messages.CustomerID, blocked bool) (messages.Customer, error) {
+	c, err := f.db.Customer(id)
+	if err != nil || c.Blocked == blocked {
+		return c, translate(err)
+	}
+	c.Blocked = blocked
+	return c, translate(f.hub.Order(ctx, actors.PutCustomer{Customer: c}))
+}
+
+// RemoveCustomer implements api.Fleet.
+func (f *fleet) RemoveCustomer(ctx context.Context, id messages.CustomerID) error {
+	return translate(f.hub.Order(ctx, actors.RemoveCustomer{ID: id}))
+}
+
+// Customer implements api.Fleet.
+func (f *fleet) Customer(_ context.Context, id messages.CustomerID) (messages.Customer, error) {
+	c, err := f.db.Customer(id)
+	return c, translate(err)
+}
+
+// Customers implements api.Fleet.
+func (f *fleet) Customers(_ context.Context, after messages.CustomerID, limit int) ([]messages.Customer, error) {
+	return f.db.Customers(after, limit)
+}
+
+// MintHost implements api.Fleet.
+func (f *fleet) MintHost(ctx context.Context, c messages.CustomerID, interval int) (messages.HostID, messages.Secret, error) {
+	key, hash := newKey()
+	now := time.Now().UTC()
+	for {
+		id := messages.HostID(string(c) + "-" + hex.EncodeToString(random(4)))
+		err := f.hub.Order(ctx, actors.AddHost{
+			Host: messages.Host{ID: id, CustomerID: c, CreatedAt: now, PollIntervalSeconds: interval},
+			Key:  messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: c, CreatedAt: now},
+		})
+		if errors.Is(err, actors.ErrExists) {
+			continue // one in 2^32 for each host of the customer
+		}
+		if err != nil {
+			return "", "", translate(err)
+		}
+		return id, key, nil
+	}
+}
+
+// RotateKey implements api.Fleet. The old key dies at the first use of the new
+// one, or after a day.
+func (f *fleet) RotateKey(ctx context.Context, id messages.HostID) (messages.Secret, error) {
+	keys, err := f.liveKeys(id)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now().UTC()
+	key, hash := newKey()
+	fresh := messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: id.Customer(), CreatedAt: now}
+	for i := range keys {
+		keys[i].ExpiresAt = now.Add(keyOverlap)
+		fresh.Replaces = keys[i].Hash
+	}
+	if len(keys) > 1 { // a rotation that was not taken up: its key goes now
+		for i := range keys[:len(keys)-1] {
+			keys[i].RevokedAt = now
+		}
+	}
+	return key, translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: append(keys, fresh)}))
+}
+
+// RevokeKey implements api.Fleet.
+func (f *fleet) RevokeKey(ctx context.Context, id messages.HostID) error {
+	keys, err := f.liveKeys(id)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	for i := range keys {
+		keys[i].RevokedAt = now
+	}
+	return translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys}))
+}
+
+// liveKeys are a host's keys that are not revoked, oldest first.
+func (f *fleet) liveKeys(id messages.HostID) ([]messages.Key, error) {
+	if _, err := f.db.Host(id); err != nil {
+		return nil, translate(err)
+	}
+	keys, err := f.db.Keys(id)
+	if err != nil {
+		return nil, translate(err)
+	}
+	keys = slices.DeleteFunc(keys, func(k messages.Key) bool { return !k.RevokedAt.IsZero() })
+	slices.SortFunc(keys, func(a, b messages.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return keys, nil
+}
+
+// keyUsed ends the life of a key whose successor was used for the first time.
+func (f *fleet) keyUsed(replaced messages.KeyHash) {
+	k, err := f.key(replaced)
+	if err == nil && k.RevokedAt.IsZero() {
+		k.RevokedAt = time.Now().UTC()
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		err = f.hub.Order(ctx, actors.PutKeys{Host: k.HostID, Keys: []messages.Key{k}})
+	}
+	if err != nil {
+		f.app.log.Warn().Err(err).Stringer("key", replaced).Msg("replaced key not revoked; it expires by itself")
+	}
+}
+
+// key finds the record of a key by its hash alone.
+func (f *fleet) key(h messages.KeyHash) (found messages.Key, err error) {
+	err = f.db.EachKey(func(k messages.Key) error {
+		if k.Hash == h {
+			found = k
+		}
+		return nil
+	})
+	if err == nil && found.Hash != h {
+		err = storage.ErrNotFound
+	}
+	return found, err
+}
+
+// RemoveHost implements api.Fleet.
+func (f *fleet) RemoveHost(ctx context.Context, id messages.HostID) error {
+	return translate(f.hub.Order(ctx, actors.RemoveHost{ID: id}))
+}
+
+// Host implements api.Fleet.
+func (f *fleet) Host(_ context.Context, id messages.HostID) (api.HostView, error) {
+	h, err := f.db.Host(id)
+	if err != nil {
+		return api.HostView{}, translate(err)
+	}
+	s, err := f.db.HostState(id)
+	return f.view(h, s, f.hub.Now()), translate(err)
+}
+
+func (f *fleet) view(h messages.Host, s messages.HostState, now actors.Moment) api.HostView {
+	v := api.HostView{Host: h, State: s}
+	if s.Phase != messages.PhaseNew {
+		v.Silence = max((now.At - s.ContactHeard).Duration(), 0)
+	}
+	return v
+}
+
+// Hosts implements api.Fleet.
+func (f *fleet) Hosts(_ context.Context, filter api.HostFilter, after messages.HostID, limit int) ([]api.HostView, error) {
+	rows, err := f.db.Hosts(storage.HostFilter(filter), after, limit)
+	views, now := make([]api.HostView, len(rows)), f.hub.Now()
+	for i, r := range rows {
+		views[i] = f.view(r.Host, r.State, now)
+	}
+	return views, err
+}
+
+// Guests implements api.Fleet.
+func (f *fleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestRecord, error) {
+	gs, err := f.db.Guests(id)
+	return gs, translate(err)
+}
+
+// Reports implements api.Fleet.
+func (f *fleet) Reports(_ context.Context, id messages.HostID, from messages.ReportRef, limit int) ([]api.ReportView, messages.ReportRef, error) {
+	rows, next, err := f.db.Reports(id, from, limit)
+	views := make([]api.ReportView, len(rows))
+	for i, r := range rows {
+		views[i] = api.ReportView{ID: r.ID, ReceivedAt: r.ReceivedAt, ReportedAt: r.ReportedAt, Figures: r.Figures, Bytes: r.Bytes}
+	}
+	return views, next, translate(err)
+}
+
+// Report implements api.Fleet.
+func (f *fleet) Report(_ context.Context, id messages.HostID, r messages.ReportID) ([]byte, error) {
+	body, err := f.db.Report(id, r)
+	return body, translate(err)
+}
+
+// Events implements api.Fleet.
+func (f *fleet) Events(_ context.Context, filter api.EventFilter, after messages.EventID, limit int) ([]messages.Event, error) {
+	return f.db.Events(storage.EventFilter(filter), after, limit)
+}
+
+// AddRoute implements api.Fleet.
+func (f *fleet) AddRoute(ctx context.Context, r messages.Route) (messages.Route, error) {
+	r.ID, r.CreatedAt = messages.RouteID(ulid.Make().String()), time.Now().UTC()
+	return r, translate(f.hub.Order(ctx, actors.AddRoute{Route: r}))
+}
+
+// RemoveRoute implements api.Fleet.
+func (f *fleet) RemoveRoute(ctx context.Context, id messages.RouteID) error {
+	return translate(f.hub.Order(ctx, actors.RemoveRoute{ID: id}))
+}
+
+// Routes implements api.Fleet.
+func (f *fleet) Routes(context.Context) ([]messages.Route, error) { return f.db.Routes() }
+
+// TestRoute implements api.Fleet.
+func (f *fleet) TestRoute(ctx context.Context, id messages.RouteID) (api.RouteAnswer, error) {
+	routes, err := f.db.Routes()
+	if err != nil {
+		return api.RouteAnswer{}, err
+	}
+	i := slices.IndexFunc(routes, func(r messages.Route) bool { return r.ID == id })
+	if i < 0 {
+		return api.RouteAnswer{}, api.ErrNotFound
+	}
+	now := time.Now().UTC()
+	e := messages.Event{
+		ID: messages.EventID(ulid.Make().String()), Type: messages.RouteTest, At: now,
+		CustomerID: routes[i].CustomerID, RouteID: id, Summary: "a test of this route, asked for by an operator",
+	}
+	d := messages.Delivery{ID: messages.DeliveryID(ulid.Make().String()), Events: []messages.EventID{e.ID}}
+	a := f.send.Send(ctx, routes[i], d, []messages.Event{e})
+	answer := api.RouteAnswer{OK: a.OK, StatusCode: a.Status, DurationMS: time.Since(now).Milliseconds()}
+	if a.OK {
+		answer.Answer = a.Text
+	} else {
+		answer.Error = a.Text
+	}
+	return answer, nil
+}
+
+// Deliveries implements api.Fleet.
+func (f *fleet) Deliveries(_ context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
+	return f.db.Deliveries(state, before, limit)
+}
+
+// RetryDelivery implements api.Fleet.
+func (f *fleet) RetryDelivery(ctx context.Context, id messages.DeliveryID) error {
+	d, err := f.db.Delivery(id)
+	if err != nil {
+		return translate(err)
+	}
+	if d.State == messages.DeliveryPending {
+		return nil // its route is at it
+	}
+	return translate(f.hub.Order(ctx, actors.Redeliver{Delivery: d}))
+}
+
+// Backup implements api.Fleet.
+func (f *fleet) Backup(context.Context, io.Writer) error {
+	return errors.ErrUnsupported
+}
+
+// newKey makes an API key and its hash.
+func newKey() (messages.Secret, messages.KeyHash) {
+	key := hex.EncodeToString(random(32))
+	return messages.Secret(key), messages.HashKey([]byte(key))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		panic(fmt.Errorf("read randomness: %w", err)) // crypto/rand never fails on Linux
+	}
+	return b
+}

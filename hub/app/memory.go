@@ -1,0 +1,74 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"felhom.eu/actors"
+	"felhom.eu/messages"
+	"felhom.eu/storage"
+)
+
+// memory is the store as the actors see it.
+type memory struct{ *storage.DB }
+
+// WriteBodies implements actors.Store.
+func (m memory) WriteBodies(b *messages.Batch) error {
+	err := m.DB.WriteBodies(b)
+	if errors.Is(err, storage.ErrFull) {
+		return fmt.Errorf("%w: %w", messages.ErrFull, err)
+	}
+	return err
+}
+
+// Host implements actors.Memory.
+func (m memory) Host(id messages.HostID) (messages.Host, messages.HostState, error) {
+	h, err := m.DB.Host(id)
+	if err != nil {
+		return h, messages.HostState{}, err
+	}
+	s, err := m.HostState(id)
+	return h, s, err
+}
+
+// EventsByID implements actors.Memory.
+func (m memory) EventsByID(ids []messages.EventID) ([]messages.Event, error) {
+	events := make([]messages.Event, len(ids))
+	for i, id := range ids {
+		e, err := m.Event(id)
+		if err != nil {
+			return nil, fmt.Errorf("read event %s: %w", id, err)
+		}
+		events[i] = e
+	}
+	return events, nil
+}
+
+// Days implements actors.History.
+func (m memory) Days() ([]uint32, error) {
+	days, err := m.DB.Days()
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]uint32, len(days))
+	for i, d := range days {
+		numbers[i] = d.Number
+	}
+	return numbers, nil
+}
+
+// past reads where the last run left off.
+func (m memory) past() (actors.Past, error) {
+	r := m.Recovery()
+	p := actors.Past{
+		Ledger: r.Ledger, Batch: r.BatchSequence, Event: r.EventSequence, Delivery: r.DeliverySequence,
+		NewestID: string(r.EventID),
+	}
+	err := cmp.Or(
+		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
+		m.EachRoute(func(r messages.Route) error { p.Routes = append(p.Routes, r); return nil }),
+		m.EachPendingDelivery(func(d messages.Delivery) error { p.Pending = append(p.Pending, d); return nil }),
+	)
+	return p, err
+}
