@@ -1,0 +1,112 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/valyala/fasthttp"
+
+	"felhom.eu/messages"
+)
+
+func parseEventID(s string) (messages.EventID, error) {
+	return messages.ParseULID[messages.EventID]("event_id", s)
+}
+
+// eventTypes are what a filter may name; a route_test is never stored.
+var eventTypes = []messages.EventType{
+	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew,
+	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
+}
+
+func parseEventType(s string) (messages.EventType, error) {
+	if t := messages.EventType(s); slices.Contains(eventTypes, t) {
+		return t, nil
+	}
+	return "", messages.ErrBadID
+}
+
+// listEvents starts behind the cursor, or behind after, which a reader that
+// polls keeps itself.
+func (s *Server) listEvents(ctx *fasthttp.RequestCtx, _ args) error {
+	q, err := readQuery(ctx, "host_id", "customer_id", "type", "after")
+	if err != nil {
+		return err
+	}
+	f, err := eventFilter(q)
+	if err != nil {
+		return err
+	}
+	last, err := after(q, eventList, parseEventID)
+	if err == nil && last == "" {
+		last, err = parsed(q, "after", parseEventID)
+	}
+	if err != nil {
+		return err
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	rows, err := s.fleet.Events(c, f, last, q.limit+1)
+	if err != nil {
+		return err
+	}
+	return answerPage(ctx, rows, q.limit, eventList, func(e messages.Event) string { return string(e.ID) }, same)
+}
+
+func eventFilter(q query) (f EventFilter, err error) {
+	if f.CustomerID, err = parsed(q, "customer_id", messages.ParseCustomerID); err != nil {
+		return f, err
+	}
+	if f.HostID, err = parsed(q, "host_id", messages.ParseHostID); err != nil {
+		return f, err
+	}
+	f.Type, err = parsed(q, "type", parseEventType)
+	return f, err
+}
+
+func (s *Server) listDeliveries(ctx *fasthttp.RequestCtx, _ args) error {
+	q, err := readQuery(ctx, "state")
+	if err != nil {
+		return err
+	}
+	state, err := parsed(q, "state", parseDeliveryState)
+	if err != nil {
+		return err
+	}
+	before, err := after(q, deliveryList, parseDeliveryID)
+	if err != nil {
+		return err
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	rows, err := s.fleet.Deliveries(c, state, before, q.limit+1)
+	if err != nil {
+		return err
+	}
+	return answerPage(ctx, rows, q.limit, deliveryList, func(d messages.Delivery) string { return string(d.ID) }, same)
+}
+
+func parseDeliveryState(s string) (messages.DeliveryState, error) {
+	switch d := messages.DeliveryState(s); d {
+	case messages.DeliveryPending, messages.DeliverySent, messages.DeliveryDead:
+		return d, nil
+	}
+	return "", messages.ErrBadID
+}
+
+func parseDeliveryID(s string) (messages.DeliveryID, error) {
+	return messages.ParseULID[messages.DeliveryID]("delivery_id", s)
+}
+
+func (s *Server) retryDelivery(ctx *fasthttp.RequestCtx, a args) error {
+	id, err := parseDeliveryID(a.params[0])
+	if err != nil {
+		return errNotFound
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	if err := s.fleet.RetryDelivery(c, id); err != nil {
+		return err
+	}
+	ctx.SetStatusCode(204)
+	return nil
+}

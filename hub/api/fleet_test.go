@@ -1,0 +1,259 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+// fakeFleet remembers in memory what a test asks it to. A func field, when set,
+// answers instead.
+type fakeFleet struct {
+	mu        sync.Mutex
+	recorded  []messages.Summary
+	bodies    [][]byte
+	goodbyes  []messages.Goodbye
+	customers map[messages.CustomerID]messages.Customer
+	hosts     map[messages.HostID]HostView
+	reports   []ReportView
+	events    []messages.Event
+	routes    []messages.Route
+	sent      []messages.Delivery
+	asked     []any // filters that lists were asked with
+	health    Health
+
+	receipt    Receipt
+	record     func(*messages.Summary, []byte) (Receipt, error)
+	err        error // what every other method answers
+	backupFunc func(io.Writer) error
+}
+
+func newFakeFleet() *fakeFleet {
+	return &fakeFleet{
+		customers: map[messages.CustomerID]messages.Customer{"acme": {ID: "acme", DisplayName: "Acme"}},
+		hosts:     map[messages.HostID]HostView{},
+		receipt:   Receipt{PollIntervalSeconds: 900},
+		health:    Health{Ready: true},
+	}
+}
+
+func (f *fakeFleet) Record(s *messages.Summary, body []byte) (Receipt, error) {
+	if f.record != nil {
+		return f.record(s, body)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recorded = append(f.recorded, *s)
+	f.bodies = append(f.bodies, slices.Clone(body))
+	return f.receipt, f.err
+}
+
+func (f *fakeFleet) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.recorded)
+}
+
+func (f *fakeFleet) Goodbye(g messages.Goodbye) (Receipt, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.goodbyes = append(f.goodbyes, g)
+	return f.receipt, f.err
+}
+
+func (f *fakeFleet) AddCustomer(_ context.Context, id messages.CustomerID, name string) (messages.Customer, error) {
+	if f.err != nil {
+		return messages.Customer{}, f.err
+	}
+	if _, ok := f.customers[id]; ok {
+		return messages.Customer{}, ErrExists
+	}
+	c := messages.Customer{ID: id, DisplayName: name}
+	f.customers[id] = c
+	return c, nil
+}
+
+func (f *fakeFleet) SetBlocked(_ context.Context, id messages.CustomerID, blocked bool) (messages.Customer, error) {
+	c, ok := f.customers[id]
+	if !ok {
+		return c, ErrNotFound
+	}
+	c.Blocked = blocked
+	f.customers[id] = c
+	return c, nil
+}
+
+func (f *fakeFleet) RemoveCustomer(_ context.Context, id messages.CustomerID) error {
+	if _, ok := f.customers[id]; !ok {
+		return ErrNotFound
+	}
+	for h := range f.hosts {
+		if h.Customer() == id {
+			return ErrInUse
+		}
+	}
+	delete(f.customers, id)
+	return nil
+}
+
+func (f *fakeFleet) Customer(_ context.Context, id messages.CustomerID) (messages.Customer, error) {
+	c, ok := f.customers[id]
+	if !ok {
+		return c, ErrNotFound
+	}
+	return c, f.err
+}
+
+func (f *fakeFleet) Customers(_ context.Context, after messages.CustomerID, limit int) ([]messages.Customer, error) {
+	return pageOf(f.customers, after, limit), f.err
+}
+
+func (f *fakeFleet) MintHost(_ context.Context, c messages.CustomerID, poll int) (messages.HostID, messages.Secret, error) {
+	if _, ok := f.customers[c]; !ok {
+		return "", "", ErrNotFound
+	}
+	id := messages.HostID(string(c) + "-0badcafe")
+	f.hosts[id] = HostView{Host: messages.Host{ID: id, CustomerID: c, PollIntervalSeconds: poll}}
+	return id, messages.Secret(newKey), f.err
+}
+
+func (f *fakeFleet) RotateKey(_ context.Context, id messages.HostID) (messages.Secret, error) {
+	return messages.Secret(newKey), f.has(id)
+}
+func (f *fakeFleet) RevokeKey(_ context.Context, id messages.HostID) error { return f.has(id) }
+func (f *fakeFleet) RemoveHost(_ context.Context, id messages.HostID) error {
+	err := f.has(id)
+	delete(f.hosts, id)
+	return err
+}
+
+func (f *fakeFleet) has(id messages.HostID) error {
+	if _, ok := f.hosts[id]; !ok {
+		return ErrNotFound
+	}
+	return f.err
+}
+
+func (f *fakeFleet) Host(_ context.Context, id messages.HostID) (HostView, error) {
+	return f.hosts[id], f.has(id)
+}
+
+func (f *fakeFleet) Hosts(_ context.Context, filter HostFilter, after messages.HostID, limit int) ([]HostView, error) {
+	f.asked = append(f.asked, filter)
+	return pageOf(f.hosts, after, limit), f.err
+}
+
+func (f *fakeFleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestRecord, error) {
+	return nil, f.has(id)
+}
+
+// Reports lie in f.reports newest first; a ref's Batch is the index plus one.
+func (f *fakeFleet) Reports(_ context.Context, id messages.HostID, from messages.ReportRef, limit int) ([]ReportView, messages.ReportRef, error) {
+	if err := f.has(id); err != nil {
+		return nil, messages.ReportRef{}, err
+	}
+	first := int(max(from.Batch, 1) - 1)
+	rows := f.reports[min(first, len(f.reports)):]
+	if len(rows) <= limit {
+		return rows, messages.ReportRef{}, nil
+	}
+	return rows[:limit], messages.ReportRef{Day: 20000, Batch: uint64(first + limit + 1), Entry: 3}, nil
+}
+
+func (f *fakeFleet) Report(_ context.Context, id messages.HostID, r messages.ReportID) ([]byte, error) {
+	for i, v := range f.reports {
+		if v.ID == r && i < len(f.bodies) {
+			return f.bodies[i], nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+func (f *fakeFleet) Events(_ context.Context, filter EventFilter, after messages.EventID, limit int) ([]messages.Event, error) {
+	f.asked = append(f.asked, filter)
+	var rows []messages.Event
+	for _, e := range f.events {
+		if e.ID > after && len(rows) < limit {
+			rows = append(rows, e)
+		}
+	}
+	return rows, f.err
+}
+
+func (f *fakeFleet) AddRoute(_ context.Context, r messages.Route) (messages.Route, error) {
+	if _, ok := f.customers[r.CustomerID]; !ok && r.CustomerID != "" {
+		return r, ErrNotFound
+	}
+	r.ID = messages.RouteID(ulid(len(f.routes) + 1))
+	f.routes = append(f.routes, r)
+	return r, f.err
+}
+
+func (f *fakeFleet) RemoveRoute(_ context.Context, id messages.RouteID) error {
+	for _, r := range f.routes {
+		if r.ID == id {
+			return f.err
+		}
+	}
+	return ErrNotFound
+}
+
+func (f *fakeFleet) Routes(context.Context) ([]messages.Route, error) { return f.routes, f.err }
+
+func (f *fakeFleet) TestRoute(_ context.Context, id messages.RouteID) (RouteAnswer, error) {
+	return RouteAnswer{OK: true, StatusCode: 204}, f.RemoveRoute(context.Background(), id)
+}
+
+func (f *fakeFleet) Deliveries(_ context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
+	f.asked = append(f.asked, state)
+	var rows []messages.Delivery
+	for _, d := range f.sent {
+		if (before == "" || d.ID < before) && len(rows) < limit {
+			rows = append(rows, d)
+		}
+	}
+	return rows, f.err
+}
+
+func (f *fakeFleet) RetryDelivery(_ context.Context, id messages.DeliveryID) error {
+	for _, d := range f.sent {
+		if d.ID == id {
+			return f.err
+		}
+	}
+	return ErrNotFound
+}
+
+func (f *fakeFleet) Backup(_ context.Context, w io.Writer) error {
+	if f.backupFunc != nil {
+		return f.backupFunc(w)
+	}
+	return f.err
+}
+
+func (f *fakeFleet) Health() Health {
+	h := f.health
+	h.StartedAt = time.Now().Add(-time.Minute)
+	return h
+}
+
+// pageOf is limit values of m in the order of their keys, behind after.
+func pageOf[K cmp.Ordered, V any](m map[K]V, after K, limit int) []V {
+	var keys []K
+	for k := range m {
+		if k > after {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	var rows []V
+	for _, k := range keys[:min(limit, len(keys))] {
+		rows = append(rows, m[k])
+	}
+	return rows
+}

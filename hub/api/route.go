@@ -1,0 +1,199 @@
+package api
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"felhom.eu/hub/auth"
+)
+
+// access says who may come in.
+type access uint8
+
+const (
+	forAll       access = iota // public: health, metrics, the API's description, signing in
+	forAgents                  // a host's key or the global one
+	forOperators               // the global key
+	forPages                   // the global key as a password, or a session
+)
+
+// args are what a handler is given beside the request.
+type args struct {
+	who    auth.Principal // zero for forAll
+	params [2]string      // what stands for {…} in the path, copied
+}
+
+// handler answers one route; its error becomes the answer, by the table in error.go.
+type handler func(*Server, *fasthttp.RequestCtx, args) error
+
+// route is one row of the API. A path's {…} matches one segment, without any
+// decoding: the handler parses it by the grammar of its id.
+type route struct {
+	method string
+	path   string
+	access access
+	handle handler
+}
+
+// routes is the whole API; openapi.yaml says the same, and a test holds them together.
+var routes = []route{
+	{"POST", "/api/v1/host-report", forAgents, (*Server).hostReport},
+	{"POST", "/api/v1/host-goodbye", forAgents, (*Server).hostGoodbye},
+
+	{"POST", "/api/v1/admin/customers", forOperators, (*Server).addCustomer},
+	{"GET", "/api/v1/admin/customers", forOperators, (*Server).listCustomers},
+	{"GET", "/api/v1/admin/customers/{customer_id}", forOperators, (*Server).showCustomer},
+	{"DELETE", "/api/v1/admin/customers/{customer_id}", forOperators, (*Server).removeCustomer},
+	{"POST", "/api/v1/admin/customers/{customer_id}/block", forOperators, (*Server).blockCustomer},
+	{"POST", "/api/v1/admin/customers/{customer_id}/unblock", forOperators, (*Server).unblockCustomer},
+
+	{"POST", "/api/v1/admin/hosts", forOperators, (*Server).mintHost},
+	{"GET", "/api/v1/admin/hosts", forOperators, (*Server).listHosts},
+	{"GET", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).showHost},
+	{"DELETE", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).removeHost},
+	{"GET", "/api/v1/admin/hosts/{host_id}/reports", forOperators, (*Server).listReports},
+	{"GET", "/api/v1/admin/hosts/{host_id}/reports/{report_id}", forOperators, (*Server).showReport},
+	{"POST", "/api/v1/admin/hosts/{host_id}/rotate-key", forOperators, (*Server).rotateKey},
+	{"POST", "/api/v1/admin/hosts/{host_id}/revoke-key", forOperators, (*Server).revokeKey},
+
+	{"GET", "/api/v1/admin/events", forOperators, (*Server).listEvents},
+
+	{"POST", "/api/v1/admin/routes", forOperators, (*Server).addRoute},
+	{"GET", "/api/v1/admin/routes", forOperators, (*Server).listRoutes},
+	{"DELETE", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).removeRoute},
+	{"POST", "/api/v1/admin/routes/{route_id}/test", forOperators, (*Server).testRoute},
+
+	{"GET", "/api/v1/admin/deliveries", forOperators, (*Server).listDeliveries},
+	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
+
+	{"GET", "/api/v1/admin/backup", forOperators, (*Server).backup},
+
+	{"GET", "/healthz", forAll, (*Server).healthz},
+	{"GET", "/readyz", forAll, (*Server).readyz},
+	{"GET", "/metrics", forAll, (*Server).metrics},
+	{"GET", "/api/v1/openapi.yaml", forAll, (*Server).openAPI},
+
+	{"GET", "/", forPages, (*Server).status},
+	{"GET", "/login", forAll, (*Server).login},
+}
+
+// table finds routes. Paths are compared byte by byte as they came: what a
+// proxy and fasthttp would read differently (dot segments, double slashes,
+// escapes, absolute forms) is simply not found.
+type table struct {
+	exact    map[string][]*route // by path
+	patterns []pattern
+}
+
+// pattern is a path with {…} in it, cut at the slashes.
+type pattern struct {
+	segments []string // "" where a parameter stands
+	routes   []*route
+}
+
+func newTable(rows []route, keep func(*route) bool) *table {
+	t := &table{exact: make(map[string][]*route)}
+	byPath := make(map[string]int)
+	for i := range rows {
+		r := &rows[i]
+		if !keep(r) {
+			continue
+		}
+		if !strings.Contains(r.path, "{") {
+			t.exact[r.path] = append(t.exact[r.path], r)
+			continue
+		}
+		n, ok := byPath[r.path]
+		if !ok {
+			n = len(t.patterns)
+			byPath[r.path] = n
+			t.patterns = append(t.patterns, pattern{segments: cut(r.path)})
+		}
+		t.patterns[n].routes = append(t.patterns[n].routes, r)
+	}
+	return t
+}
+
+func cut(path string) []string {
+	segments := strings.Split(path[1:], "/")
+	for i, s := range segments {
+		if s[0] == '{' {
+			segments[i] = ""
+		}
+	}
+	return segments
+}
+
+// find gives the route of a request, or errNotFound, or a notAllowed that says
+// what is allowed there. A path without parameters costs no allocation.
+func (t *table) find(h *fasthttp.RequestHeader) (*route, [2]string, error) {
+	path := h.RequestURI()
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	var params [2]string
+	rows := t.exact[string(path)]
+	for i := 0; rows == nil && i < len(t.patterns); i++ {
+		if t.patterns[i].match(path, &params) {
+			rows = t.patterns[i].routes
+		}
+	}
+	if rows == nil {
+		return nil, params, errNotFound
+	}
+	method := h.Method()
+	for _, r := range rows {
+		if string(method) == r.method || r.method == "GET" && string(method) == "HEAD" {
+			return r, params, nil
+		}
+	}
+	return nil, params, notAllowed(rows)
+}
+
+func (p *pattern) match(path []byte, params *[2]string) bool {
+	var got [2][]byte
+	n := 0
+	for _, want := range p.segments {
+		if len(path) == 0 || path[0] != '/' {
+			return false
+		}
+		segment := path[1:]
+		if end := bytes.IndexByte(segment, '/'); end >= 0 {
+			segment = segment[:end]
+		}
+		path = path[1+len(segment):]
+		switch {
+		case want != "":
+			if string(segment) != want {
+				return false
+			}
+		case len(segment) == 0:
+			return false
+		default:
+			got[n], n = segment, n+1
+		}
+	}
+	if len(path) != 0 {
+		return false
+	}
+	for i := range n {
+		params[i] = string(got[i])
+	}
+	return true
+}
+
+// notAllowed is the error of a path that exists for other methods.
+func notAllowed(rows []*route) error {
+	var allow []string
+	for _, r := range rows {
+		allow = append(allow, r.method)
+		if r.method == "GET" {
+			allow = append(allow, "HEAD")
+		}
+	}
+	slices.Sort(allow)
+	return &methodError{allow: strings.Join(allow, ", ")}
+}

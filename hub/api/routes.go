@@ -1,0 +1,258 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"felhom.eu/messages"
+)
+
+const (
+	maxURL          = 2048
+	secretPrefix    = "whsec_"
+	secretBytes     = 32
+	minSecret       = 24 // bytes, as Standard Webhooks asks
+	maxSecret       = 64
+	maxRouteFilters = 64
+)
+
+var severities = [...]string{"info", "warning", "critical"} // by messages.Severity
+
+// routeItem is a route as it may be shown: where it goes, not the token in its URL.
+type routeItem struct {
+	RouteID     messages.RouteID     `json:"route_id"`
+	CustomerID  messages.CustomerID  `json:"customer_id,omitempty"` // absent: the operator's, all customers
+	Kind        messages.RouteKind   `json:"kind"`
+	URL         string               `json:"url"`
+	Events      []messages.EventType `json:"events"` // empty: all of min_severity and above
+	MinSeverity string               `json:"min_severity"`
+	CreatedAt   time.Time            `json:"created_at"`
+	Secret      string               `json:"secret,omitempty"` // only when the hub made it, and only this once
+}
+
+func routeItemOf(r messages.Route) routeItem {
+	events := r.Events
+	if events == nil {
+		events = []messages.EventType{}
+	}
+	return routeItem{
+		RouteID:     r.ID,
+		CustomerID:  r.CustomerID,
+		Kind:        r.Kind,
+		URL:         maskURL(r.URL),
+		Events:      events,
+		MinSeverity: severities[min(int(r.MinSeverity), len(severities)-1)],
+		CreatedAt:   r.CreatedAt,
+	}
+}
+
+// maskURL keeps what says where, and drops what may open something.
+func maskURL(s messages.Secret) string {
+	u, err := url.Parse(s.Reveal())
+	if err != nil {
+		return "…"
+	}
+	return u.Scheme + "://" + u.Host + "/…"
+}
+
+type routeInput struct {
+	CustomerID  string   `json:"customer_id"`
+	Kind        string   `json:"kind"`
+	URL         string   `json:"url"`
+	Secret      string   `json:"secret"`
+	Events      []string `json:"events"`
+	MinSeverity string   `json:"min_severity"`
+}
+
+func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
+	var in routeInput
+	if err := s.decode(ctx, &in); err != nil {
+		return err
+	}
+	r, err := s.newRoute(in)
+	if err != nil {
+		return err
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	added, err := s.fleet.AddRoute(c, r)
+	if err != nil {
+		return noSuchCustomer(err)
+	}
+	item := routeItemOf(added)
+	if in.Secret == "" {
+		item.Secret = r.Secret.Reveal()
+	}
+	return answerJSON(ctx, 201, item)
+}
+
+func (s *Server) newRoute(in routeInput) (r messages.Route, err error) {
+	if in.CustomerID != "" {
+		if r.CustomerID, err = field("customer_id", in.CustomerID, messages.ParseCustomerID); err != nil {
+			return r, err
+		}
+	}
+	if r.Kind = messages.RouteKind(in.Kind); r.Kind != messages.RouteWebhook {
+		return r, &fieldError{"kind", "want webhook"}
+	}
+	if err := checkRouteURL(in.URL, s.cfg.AllowPrivateRoutes); err != nil {
+		return r, err
+	}
+	r.URL = messages.Secret(in.URL)
+	if r.Secret, err = routeSecret(in.Secret); err != nil {
+		return r, err
+	}
+	if r.Events, err = routeEvents(in.Events); err != nil {
+		return r, err
+	}
+	r.MinSeverity, err = parseSeverity(in.MinSeverity)
+	return r, err
+}
+
+func routeSecret(given string) (messages.Secret, error) {
+	if given == "" {
+		var b [secretBytes]byte
+		rand.Read(b[:])
+		return messages.Secret(secretPrefix + base64.StdEncoding.EncodeToString(b[:])), nil
+	}
+	text, ok := strings.CutPrefix(given, secretPrefix)
+	b, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil || len(b) < minSecret || len(b) > maxSecret {
+		return "", &fieldError{"secret", "want whsec_ and 24 to 64 bytes in base64, or none to have one made"}
+	}
+	return messages.Secret(given), nil
+}
+
+func routeEvents(names []string) ([]messages.EventType, error) {
+	if len(names) > maxRouteFilters {
+		return nil, &fieldError{"events", "too many"}
+	}
+	var types []messages.EventType
+	for _, n := range names {
+		t, err := parseEventType(n)
+		if err != nil {
+			return nil, &fieldError{"events", "no event is called " + echo(n)}
+		}
+		types = append(types, t)
+	}
+	return types, nil
+}
+
+func parseSeverity(s string) (messages.Severity, error) {
+	if s == "" {
+		return messages.SeverityInfo, nil
+	}
+	i := slices.Index(severities[:], s)
+	if i < 0 {
+		return 0, &fieldError{"min_severity", "want info, warning or critical"}
+	}
+	return messages.Severity(i), nil
+}
+
+// checkRouteURL refuses what can never be a route. Names are resolved, and what
+// they resolve to judged, where the route is dialed: an answer of today says
+// nothing of tomorrow's.
+func checkRouteURL(s string, private bool) error {
+	u, err := url.Parse(s)
+	if err != nil || len(s) > maxURL || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return &fieldError{"url", "want https://host/path"}
+	}
+	if u.Fragment != "" {
+		return &fieldError{"url", "a fragment is never sent; leave it out"}
+	}
+	if !private && privateHost(u.Hostname()) {
+		return &fieldError{"url", "points at a private address; allow_private_routes would let it"}
+	}
+	return nil
+}
+
+// privateHost judges a literal address or a name for this machine. A name that
+// ends in a number is an address in one of the forms that only some resolvers
+// read (127.1, 0x7f.1), and is refused with them.
+func privateHost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if a, err := netip.ParseAddr(host); err == nil {
+		return privateAddr(a.Unmap().WithZone(""))
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9'
+}
+
+var privateNets = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NAT
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"), // NAT64, an IPv4 address in disguise
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"), // 6to4, likewise
+}
+
+func privateAddr(a netip.Addr) bool {
+	return !a.IsGlobalUnicast() || a.IsPrivate() ||
+		slices.ContainsFunc(privateNets[:], func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// listRoutes pages through the routes itself: there are few.
+func (s *Server) listRoutes(ctx *fasthttp.RequestCtx, _ args) error {
+	q, err := readQuery(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := after(q, routeList, parseRouteID)
+	if err != nil {
+		return err
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	all, err := s.fleet.Routes(c)
+	if err != nil {
+		return err
+	}
+	rows := slices.Clone(all)
+	slices.SortFunc(rows, func(a, b messages.Route) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	rows = slices.DeleteFunc(rows, func(r messages.Route) bool { return r.ID <= last })
+	rows = rows[:min(len(rows), q.limit+1)]
+	return answerPage(ctx, rows, q.limit, routeList, func(r messages.Route) string { return string(r.ID) }, routeItemOf)
+}
+
+func parseRouteID(s string) (messages.RouteID, error) {
+	return messages.ParseULID[messages.RouteID]("route_id", s)
+}
+
+func (s *Server) removeRoute(ctx *fasthttp.RequestCtx, a args) error {
+	id, err := parseRouteID(a.params[0])
+	if err != nil {
+		return errNotFound
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	if err := s.fleet.RemoveRoute(c, id); err != nil {
+		return err
+	}
+	ctx.SetStatusCode(204)
+	return nil
+}
+
+func (s *Server) testRoute(ctx *fasthttp.RequestCtx, a args) error {
+	id, err := parseRouteID(a.params[0])
+	if err != nil {
+		return errNotFound
+	}
+	c, cancel := context.WithTimeout(s.life, testTimeout)
+	defer cancel()
+	said, err := s.fleet.TestRoute(c, id)
+	if err != nil {
+		return err
+	}
+	return answerJSON(ctx, 200, said)
+}
