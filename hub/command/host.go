@@ -69,7 +69,7 @@ func (a *app) hostListCommand() *cobra.Command {
 		RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
 			q := filter("customer_id", customer, "state", state)
 			return show(a, s.Hosts(ctx, q), list[json.RawMessage](ctx, s.Client, "hosts", q),
-				a.hostColumns(), "no such host; felhom-hub host mint makes one")
+				HostColumns(a.out, time.Now()), "no such host; felhom-hub host mint makes one")
 		}),
 	}
 	cmd.Flags().StringVar(&customer, "customer", "", "only hosts of `CUSTOMER`")
@@ -126,11 +126,11 @@ func (a *app) printRotated(k HostKey) error {
 	)
 }
 
-func (a *app) hostColumns() []terminal.Column[Host] {
-	now := time.Now()
+// HostColumns are the columns of a list of hosts, as of now.
+func HostColumns(o terminal.Output, now time.Time) []terminal.Column[Host] {
 	return []terminal.Column[Host]{
 		{Title: "host", Cell: func(h Host) string { return string(h.HostID) }},
-		{Title: "state", Cell: func(h Host) string { return h.State }, Style: a.out.State},
+		{Title: "state", Cell: func(h Host) string { return h.State }, Style: o.State},
 		{Title: "since", Cell: func(h Host) string { return terminal.Ago(h.StateSince, now) }},
 		{Title: "last report", Cell: func(h Host) string { return terminal.Ago(h.LastReportAt, now) }},
 		{Title: "cpu", Right: true, Cell: func(h Host) string { return terminal.Percent(h.CPUPercent) }},

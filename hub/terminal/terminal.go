@@ -136,6 +136,21 @@ func (o Output) Line(format string, args ...any) error {
 	return err
 }
 
+// Print writes s and nothing else.
+func (o Output) Print(s string) error {
+	_, err := io.WriteString(o.w, s)
+	return err
+}
+
+// Cut is s without what does not fit into width cells; its escape codes stay.
+// A width of 0 cuts nothing.
+func Cut(s string, width int) string {
+	if width <= 0 {
+		return s
+	}
+	return text.Trim(s, width)
+}
+
 // Remark prints one line beside the answer.
 func (o Output) Remark(format string, args ...any) {
 	fmt.Fprintf(o.err, format+"\n", args...)
