@@ -133,11 +133,8 @@ func (p *scanner) space() byte {
 // A shape is the known fields of an object, in the order in which agents send them.
 type shape []string
 
-// find is the number of a field, -1 when it is unknown. guess is tried first.
-func (s shape) find(key []byte, guess int) int {
-	if guess < len(s) && string(key) == s[guess] {
-		return guess
-	}
+// find is the number of a field, -1 when it is unknown.
+func (s shape) find(key []byte) int {
 	for i, name := range s {
 		if string(key) == name {
 			return i
@@ -168,14 +165,7 @@ func (p *scanner) object(s shape) object {
 func (p *scanner) next(o *object) bool {
 	for p.more(o.inner, '}') {
 		o.inner = true
-		p.path[p.level] = ""
-		at := p.pos
-		raw, key := p.key()
-		o.field = o.shape.find(key, o.guess)
-		if o.field < 0 {
-			p.path[p.level] = view(raw)
-			p.note(o.keys, at, key)
-			p.skip()
+		if !p.field(o) {
 			continue
 		}
 		p.path[p.level] = o.shape[o.field]
@@ -191,6 +181,37 @@ func (p *scanner) next(o *object) bool {
 	p.forget(o.keys)
 	p.level--
 	return false
+}
+
+// field reads a key and finds o.field. It skips an unknown one with its value, and
+// is false.
+func (p *scanner) field(o *object) bool {
+	if o.guess < len(o.shape) && p.isKey(o.shape[o.guess]) {
+		o.field = o.guess
+		return true
+	}
+	p.path[p.level] = ""
+	at := p.pos
+	raw, key := p.key()
+	if o.field = o.shape.find(key); o.field >= 0 {
+		return true
+	}
+	p.path[p.level] = view(raw)
+	p.note(o.keys, at, key)
+	p.skip()
+	return false
+}
+
+// isKey reads a key and the colon if the key is name, written plainly.
+func (p *scanner) isKey(name string) bool {
+	b := p.body[p.pos:]
+	n := len(name) + 2
+	if len(b) <= n || b[0] != '"' || b[n-1] != '"' || string(b[1:n-1]) != name {
+		return false
+	}
+	p.pos += n
+	p.colon()
+	return true
 }
 
 // open steps into an array or object; false when it is something else.
@@ -236,13 +257,18 @@ func (p *scanner) key() (raw, text []byte) {
 	}
 	raw, plain := p.str()
 	text = p.unescaped(raw, plain)
+	p.colon()
+	return raw, text
+}
+
+// colon stands before the value behind a colon.
+func (p *scanner) colon() {
 	if p.space() != ':' {
 		p.unexpected()
-		return raw, text
+		return
 	}
 	p.pos++
 	p.space()
-	return raw, text
 }
 
 // skip reads a value of any type.
@@ -378,14 +404,13 @@ func (p *scanner) str() (raw []byte, plain bool) {
 	var seen uint8 // the classes, or'ed
 	plain = true
 	for i < len(body) {
-		c := body[i]
-		class := classes[c]
+		class := classes[body[i]]
 		if class != special {
 			seen |= class
 			i++
 			continue
 		}
-		switch {
+		switch c := body[i]; {
 		case c == '"':
 			p.pos = i + 1
 			raw = body[start:i]

@@ -284,6 +284,9 @@ func hostile() map[string][]byte {
 // A hostile report costs its author more than the hub: time in proportion to its
 // size, and no memory worth the name once the scanner is warm.
 func TestHostileReportsAreCheapToScan(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector costs more than the reports")
+	}
 	for name, body := range hostile() {
 		_ = Scan(body, new(Summary)) // warms the pool
 		var before, after runtime.MemStats
