@@ -11,6 +11,7 @@ import (
 	"felhom.eu/messages"
 )
 
+// defaultRules are those of a hub whose operator configured nothing.
 var defaultRules = Rules{PollInterval: 15 * time.Minute, Stale: 30 * time.Minute, Down: time.Hour, ResumeGrace: 16 * time.Minute}
 
 // newHost has never reported.

@@ -17,8 +17,6 @@ const (
 	fleetPoll  = 15 * time.Minute
 )
 
-var fleetRules = Rules{PollInterval: fleetPoll, Stale: 30 * time.Minute, Down: time.Hour, ResumeGrace: 16 * time.Minute}
-
 // world is one seed's run: agents, hub, network and the oracle that watches.
 type world struct {
 	rand        *rand.Rand
@@ -78,7 +76,7 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 		}
 		w.oracle.hosts[i].interval = interval
 	}
-	h := newModelHub(fleetRules, own)
+	h := newModelHub(defaultRules, own)
 	h.mutant = m
 	h.mono, h.boot = w.between(0, 1000*time.Hour), w.between(1000*time.Hour, 2000*time.Hour)
 	h.fate, h.died, h.told, h.gap = w.decideFate, w.hubDied, w.told, func(g Gap) { w.note(-1, "gap of %v: %s", g.Duration(), g.Cause) }

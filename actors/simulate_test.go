@@ -28,8 +28,8 @@ func TestSimulatedFleets(t *testing.T) {
 	seeds := *flagSeeds
 	switch {
 	case seeds > 0:
-	case testing.Short():
-		seeds = 20
+	case testing.Short() || raced:
+		seeds = 10
 	default:
 		seeds = 100
 	}

@@ -80,8 +80,7 @@ type story struct {
 
 // tell runs a story and returns it with what was seen.
 func tell(t *testing.T, text string, coast bool) string {
-	rules := Rules{PollInterval: 15 * time.Minute, Stale: 30 * time.Minute, Down: time.Hour, ResumeGrace: 16 * time.Minute}
-	s := &story{t: t, hub: newModelHub(rules, []int{0}), boot: 1, stream: 1, counts: map[string]int{}}
+	s := &story{t: t, hub: newModelHub(defaultRules, []int{0}), boot: 1, stream: 1, counts: map[string]int{}}
 	s.hub.coasts = coast
 	s.hub.told = func(_ int, e messages.Event) { s.event(e) }
 	s.hub.gap = func(g Gap) { s.seen("(deaf for %s: %s)", inWords(g.Duration()), g.Cause) }
