@@ -180,7 +180,7 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.Hosts, w.hostState) },
 		func() error { return w.mergeGuests(b.Guests) },
 		func() error { return every(b.Events, w.nextEvent) },
-		func() error { return every(b.Deliveries, w.nextDelivery) },
+		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.DelRoutes, w.delRoute) },
 		func() error { return every(b.DelHosts, w.delHost) },
 		func() error { return every(b.DelCustomers, w.delCustomer) },
@@ -242,13 +242,20 @@ func (w *batchWriter) nextEvent(v *messages.Event) error {
 	return w.event(v)
 }
 
-func (w *batchWriter) nextDelivery(v *messages.Delivery) error {
-	m := &w.meta
-	if v.Sequence > m.Delivery+1 || w.again && v.Sequence > m.Delivery {
-		return errBatch("delivery %s with sequence %d after %d", v.ID, v.Sequence, m.Delivery)
+// deliveries may come in any order, but the new ones have the next sequences.
+func (w *batchWriter) deliveries(vs []messages.Delivery) error {
+	last, fresh := w.meta.Delivery, map[uint64]bool{}
+	for i := range vs {
+		if n := vs[i].Sequence; n > w.meta.Delivery {
+			fresh[n] = true
+			last = max(last, n)
+		}
 	}
-	m.Delivery = max(m.Delivery, v.Sequence)
-	return w.delivery(v)
+	if uint64(len(fresh)) != last-w.meta.Delivery || w.again && len(fresh) > 0 {
+		return errBatch("%d new deliveries up to %d after %d", len(fresh), last, w.meta.Delivery)
+	}
+	w.meta.Delivery = last
+	return every(vs, w.delivery)
 }
 
 func (w *batchWriter) put(key []byte, fill func(*encoder)) error {
