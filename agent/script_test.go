@@ -29,7 +29,8 @@ func TestScripts(t *testing.T) {
 			node := pvetest.Start(env.T().(testing.TB), pvetest.PVE83)
 			env.Values["hub"] = hub
 			for k, v := range map[string]string{"HUB": hub.URL, "KEY": canary, "PVE": node.URL, "PVE_CA": node.CAFile(), "PVE_SECRET": pvetest.Secret,
-				"AUDITOR": pvetest.Auditor, "POWERLESS": pvetest.NodeAuditor} {
+				"AUDITOR": pvetest.Auditor, "POWERLESS": pvetest.NodeAuditor,
+				"GORACE": "atexit_sleep_ms=0"} { // the race detector sleeps a second at every exit
 				env.Setenv(k, v)
 			}
 			return nil
