@@ -126,13 +126,15 @@ func TestReportIsOneTheHubTakes(t *testing.T) {
 func TestEmptyListIsNotNoGuests(t *testing.T) {
 	for _, mode := range modes {
 		s := pvetest.Start(t, mode)
-		r := collect(t, source(t, s, pvetest.NodeAuditor))
-		got := r.Sections["guests"]
-		if got.Status != messages.SectionDenied || !strings.Contains(got.Detail, "VM.Audit on /vms") || len(r.Guests) != 0 {
-			t.Errorf("%s: guests %v, section %+v, want denied, naming the privilege and path", mode, r.Guests, got)
+		for _, token := range []string{pvetest.NodeAuditor, pvetest.NotBelow} {
+			r := collect(t, source(t, s, token))
+			got := r.Sections["guests"]
+			if got.Status != messages.SectionDenied || !strings.Contains(got.Detail, "VM.Audit on /vms") || len(r.Guests) != 0 {
+				t.Errorf("%s %s: guests %v, section %+v, want denied, naming the privilege and path", mode, token, r.Guests, got)
+			}
 		}
 		s.RemoveAll()
-		r = collect(t, source(t, s, pvetest.Auditor))
+		r := collect(t, source(t, s, pvetest.Auditor))
 		if got := r.Sections["guests"]; got.Status != messages.SectionOK || len(r.Guests) != 0 {
 			t.Errorf("%s: section of a node without guests %+v, want ok", mode, got)
 		}

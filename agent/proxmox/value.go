@@ -9,6 +9,8 @@ import (
 	"strconv"
 )
 
+const maxDigits = 64 // of a number; longer ones are none
+
 // The same value of the API is a number in one version and a string in the
 // next; these types read both. Absent is 0: null, "" and "N/A" are absent.
 type (
@@ -32,8 +34,8 @@ func (u *U64) UnmarshalJSON(b []byte) error {
 		*u = U64(n)
 		return nil
 	}
-	f, _, err := big.ParseFloat(s, 10, 128, big.ToZero)
-	if err != nil || f.IsInf() {
+	f, _, err := big.ParseFloat(s[:min(len(s), maxDigits)], 10, 128, big.ToZero)
+	if err != nil || f.IsInf() || len(s) > maxDigits {
 		return fmt.Errorf("%.40q is not a number", s)
 	}
 	n, acc := f.Uint64()

@@ -16,6 +16,7 @@ const (
 	BackupLister = "felhom@pve!backup-lister" // Auditor, Datastore.AllocateSpace and VM.Backup
 	NodeAuditor  = "felhom@pve!node-auditor"  // Sys.Audit on /nodes: sees the node and no guest
 	OneGuest     = "felhom@pve!one-guest"     // NodeAuditor, and VM.Audit on /vms/110
+	NotBelow     = "felhom@pve!not-below"     // NodeAuditor, and VM.Audit on /vms but on nothing below
 )
 
 // grant is an ACL entry. It reaches the paths below unless pathOnly.
@@ -38,6 +39,7 @@ func defaultTokens() map[string]acl {
 		BackupLister: {"/": {privileges: append([]string{"Datastore.AllocateSpace", "VM.Backup"}, auditPrivileges...)}},
 		NodeAuditor:  {"/nodes": nodes},
 		OneGuest:     {"/nodes": nodes, "/vms/110": {privileges: []string{"VM.Audit"}}},
+		NotBelow:     {"/nodes": nodes, "/vms": {privileges: []string{"VM.Audit"}, pathOnly: true}},
 	}
 }
 
