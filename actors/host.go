@@ -210,6 +210,7 @@ func (h *Host) arm(c *actor.Context) {
 
 // stop answers whoever still waits: the host is being removed.
 func (h *Host) stop() {
+	h.hub.stats.phases[h.state.Phase].Add(-1)
 	if h.timer != nil {
 		h.timer.Stop()
 	}

@@ -232,6 +232,7 @@ type scene struct {
 	seq    map[messages.HostID]uint64
 	fatal  chan error
 	wait   time.Duration // group_wait
+	pinger Pinger
 }
 
 const testHost messages.HostID = "acme-00000001"
@@ -257,7 +258,7 @@ func (w *scene) start() {
 	w.store.bodies = past.Batch
 	hub, err := NewHub(Config{
 		Rules: testRules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
-		Read: GoClock(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Past: past, Log: zerolog.Nop(),
+		Read: GoClock(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
 		Fatal: func(err error) { w.fatal <- err },
 	})
 	if err != nil {

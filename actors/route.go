@@ -78,6 +78,7 @@ func (r *Route) take(c *actor.Context, d messages.Delivery) {
 		}
 		r.sealing = false
 	}
+	r.state.held = r.busy()
 	if r.state.put(d, r.hub.clock.read()) {
 		r.hub.stats.Pending.Add(1)
 	}

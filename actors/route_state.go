@@ -25,6 +25,7 @@ const (
 type routeState struct {
 	groupWait time.Duration
 	queue     []queued
+	held      bool          // the head is under way: nothing goes before it
 	notBefore time.Duration // of the next try, after a failure; monotonic
 	tries     int           // of the head since it became head, or since a start
 	failing   bool          // the last answer was bad,
@@ -44,6 +45,9 @@ func (s *routeState) put(d messages.Delivery, now Instant) (added bool) {
 	if known {
 		s.queue[i].Delivery = d
 		return false
+	}
+	if i == 0 && s.held {
+		i = 1 // an old one that is to be delivered again
 	}
 	wait := min(max(d.DueAt.Sub(now.Wall), 0), s.groupWait)
 	s.queue = slices.Insert(s.queue, i, queued{d, now.Mono + wait})

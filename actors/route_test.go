@@ -204,6 +204,19 @@ func TestAnswersDecideWhatComesNext(t *testing.T) {
 	}
 }
 
+// An old delivery that is to be delivered again does not take the place of one
+// that is under way.
+func TestRedeliveryWaitsBehindTheHead(t *testing.T) {
+	now := Instant{Wall: time.Unix(1e9, 0), Mono: time.Hour}
+	var s routeState
+	s.put(messages.Delivery{ID: "d5", Sequence: 5}, now)
+	s.held = true
+	s.put(messages.Delivery{ID: "d2", Sequence: 2}, now)
+	if got := s.outcome(Answer{OK: true}, now, 0); got.ID != "d5" {
+		t.Errorf("the answer for d5 went to %s", got.ID)
+	}
+}
+
 // Retries double from a second to ten minutes, never shorter than half of that.
 func TestRetryDelayDoublesWithinBounds(t *testing.T) {
 	want := time.Second
