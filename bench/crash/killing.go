@@ -32,11 +32,12 @@ const (
 
 // killer is the run's state.
 type killer struct {
-	hub      *rig.Hub
-	hooks    *rig.Webhooks
-	random   *rand.Rand
-	loaders  []*load.Host
-	sleepers []*load.Host
+	hub       *rig.Hub
+	hooks     *rig.Webhooks
+	random    *rand.Rand
+	hitStarts bool // kill during start-up, too
+	loaders   []*load.Host
+	sleepers  []*load.Host
 
 	acks       []load.Ack
 	away       []*load.Host // sleepers that are to return and have not been answered
@@ -63,7 +64,7 @@ func killing(ctx context.Context, o options, dir string, checks *rig.Checks) err
 		return err
 	}
 	defer hooks.Close()
-	k := &killer{hooks: hooks, random: newRand(o.seed)}
+	k := &killer{hooks: hooks, random: newRand(o.seed), hitStarts: o.startKills}
 	if k.hub, err = rig.NewHub(o.hub, dir, shortThresholds); err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (k *killer) life(ctx context.Context, long bool) error {
 
 // killDuringStart sometimes kills the hub while it opens its store.
 func (k *killer) killDuringStart(ctx context.Context) error {
-	if k.random.IntN(startKillOdds) != 0 {
+	if k.random.IntN(startKillOdds) != 0 || !k.hitStarts {
 		return nil
 	}
 	if err := k.hub.Launch(); err != nil {

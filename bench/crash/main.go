@@ -21,6 +21,7 @@ type options struct {
 	hub, scratch, json string
 	kills              int
 	loaders, sleepers  int
+	startKills         bool
 	seed               uint64
 }
 
@@ -32,6 +33,7 @@ func main() {
 	flag.IntVar(&o.kills, "kills", 50, "how often the hub is killed under load")
 	flag.IntVar(&o.loaders, "loaders", 200, "hosts that report as fast as they are answered")
 	flag.IntVar(&o.sleepers, "sleepers", 20, "hosts that fall silent and return")
+	flag.BoolVar(&o.startKills, "start-kills", true, "sometimes kill it while it starts, too; not counted in -kills")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the instants of the kills")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

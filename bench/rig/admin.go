@@ -167,7 +167,7 @@ func (a *Admin) Customers(ctx context.Context) ([]messages.Customer, error) {
 
 // ReportLine is a line of a host's list of reports.
 type ReportLine struct {
-	ID         messages.ReportID `json:"id"`
+	ID         messages.ReportID `json:"report_id"`
 	ReceivedAt time.Time         `json:"received_at"`
 }
 
@@ -188,19 +188,19 @@ func (a *Admin) Report(ctx context.Context, id messages.HostID, r messages.Repor
 
 // Events is every event, oldest failed, read page by page after the last id.
 func (a *Admin) Events(ctx context.Context) (all []messages.Event, err error) {
-	after := ""
+	path := "/events?limit=1000"
 	for {
 		var page struct {
 			Items []messages.Event `json:"items"`
 		}
-		if err := a.ask(ctx, http.MethodGet, "/events?limit=1000&after="+after, nil, &page); err != nil {
+		if err := a.ask(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return nil, err
 		}
 		if len(page.Items) == 0 {
 			return all, nil
 		}
 		all = append(all, page.Items...)
-		after = string(page.Items[len(page.Items)-1].ID)
+		path = "/events?limit=1000&after=" + string(page.Items[len(page.Items)-1].ID)
 	}
 }
 
