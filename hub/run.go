@@ -19,7 +19,7 @@ import (
 
 // program is what the command tree runs.
 func program() command.Program {
-	return command.Program{Version: Version, Serve: serve, Demo: showDemo}
+	return command.Program{Version: Version, Serve: serve, Demo: showDemo, Restore: app.Restore, Check: app.Check}
 }
 
 // showDemo runs a hub with a made-up fleet. Its log is the errors only: the

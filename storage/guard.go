@@ -80,6 +80,10 @@ func tablesIn(dir string) ([]uint64, error) {
 	return ids, nil
 }
 
+// Lock takes a store's directory as a hub does, so that none can start in it
+// until the lock is closed. Errors: ErrLocked.
+func Lock(dir string) (io.Closer, error) { return lock(dir) }
+
 // lock takes the directory for this process until the file is closed, which
 // the end of the process does too.
 func lock(dir string) (io.Closer, error) {

@@ -108,6 +108,7 @@ type ReportView struct {
 	ID         messages.ReportID
 	ReceivedAt time.Time
 	ReportedAt time.Time
+	Older      bool // came after a newer one, which the host's state is of
 	Figures    messages.Figures
 	Bytes      int
 }

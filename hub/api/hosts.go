@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -215,17 +216,22 @@ func (s *Server) showHost(ctx *fasthttp.RequestCtx, a args) error {
 	return answerJSON(ctx, 200, d)
 }
 
+// maxOlder is how many reports may have been stored after the newest: an agent's
+// backlog, and itself.
+const maxOlder = 65
+
 // newestReport reads the body behind a host's state. That it is gone, pruned or
 // not yet there, is no error: the state is what counts.
 func (s *Server) newestReport(c context.Context, id messages.HostID, at messages.ReportRef) (r newestReport, err error) {
 	if at.IsZero() {
 		return r, nil
 	}
-	rows, _, err := s.fleet.Reports(c, id, at, 1)
-	if err != nil || len(rows) == 0 {
+	rows, _, err := s.fleet.Reports(c, id, at, maxOlder)
+	i := slices.IndexFunc(rows, func(v ReportView) bool { return !v.Older })
+	if err != nil || i < 0 {
 		return r, unlessGone(err)
 	}
-	body, err := s.fleet.Report(c, id, rows[0].ID)
+	body, err := s.fleet.Report(c, id, rows[i].ID)
 	if err != nil {
 		return r, unlessGone(err)
 	}

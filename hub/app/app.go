@@ -90,7 +90,7 @@ func (a *App) open(global messages.Secret) error {
 		return err
 	}
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
-	keys.OnFirstUse(func(h messages.KeyHash) { go f.keyUsed(h) })
+	keys.OnFirstUse(func(id messages.HostID, replaced messages.KeyHash) { go f.keyUsed(id, replaced) })
 	a.server = api.New(apiConfig(&a.cfg, a.version), keys, f, a.log.With().Str("component", "api").Logger())
 	return a.listen()
 }

@@ -161,31 +161,18 @@ func (f *fleet) liveKeys(id messages.HostID) ([]messages.Key, error) {
 }
 
 // keyUsed ends the life of a key whose successor was used for the first time.
-func (f *fleet) keyUsed(replaced messages.KeyHash) {
-	k, err := f.key(replaced)
-	if err == nil && k.RevokedAt.IsZero() {
-		k.RevokedAt = time.Now().UTC()
+func (f *fleet) keyUsed(id messages.HostID, replaced messages.KeyHash) {
+	keys, err := f.liveKeys(id)
+	i := slices.IndexFunc(keys, func(k messages.Key) bool { return k.Hash == replaced })
+	if err == nil && i >= 0 {
+		keys[i].RevokedAt = time.Now().UTC()
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		err = f.hub.Order(ctx, actors.PutKeys{Host: k.HostID, Keys: []messages.Key{k}})
+		err = f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys[i : i+1]})
 	}
 	if err != nil {
-		f.app.log.Warn().Err(err).Stringer("key", replaced).Msg("replaced key not revoked; it expires by itself")
+		f.app.log.Warn().Err(err).Str("host", string(id)).Msg("replaced key not revoked; it expires by itself")
 	}
-}
-
-// key finds the record of a key by its hash alone.
-func (f *fleet) key(h messages.KeyHash) (found messages.Key, err error) {
-	err = f.db.EachKey(func(k messages.Key) error {
-		if k.Hash == h {
-			found = k
-		}
-		return nil
-	})
-	if err == nil && found.Hash != h {
-		err = storage.ErrNotFound
-	}
-	return found, err
 }
 
 // RemoveHost implements api.Fleet.
@@ -224,6 +211,15 @@ func (f *fleet) Hosts(_ context.Context, filter api.HostFilter, after messages.H
 // Guests implements api.Fleet.
 func (f *fleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestRecord, error) {
 	gs, err := f.db.Guests(id)
+	if err != nil {
+		return nil, translate(err)
+	}
+	s, err := f.db.HostState(id)
+	for i := range gs {
+		if gs[i].LastSeenAt.IsZero() { // it is in the newest report
+			gs[i].LastSeenAt = time.Unix(0, s.ReportAt).UTC()
+		}
+	}
 	return gs, translate(err)
 }
 
@@ -232,7 +228,7 @@ func (f *fleet) Reports(_ context.Context, id messages.HostID, from messages.Rep
 	rows, next, err := f.db.Reports(id, from, limit)
 	views := make([]api.ReportView, len(rows))
 	for i, r := range rows {
-		views[i] = api.ReportView{ID: r.ID, ReceivedAt: r.ReceivedAt, ReportedAt: r.ReportedAt, Figures: r.Figures, Bytes: r.Bytes}
+		views[i] = api.ReportView{ID: r.ID, ReceivedAt: r.ReceivedAt, ReportedAt: r.ReportedAt, Older: r.Older, Figures: r.Figures, Bytes: r.Bytes}
 	}
 	return views, next, translate(err)
 }
@@ -306,8 +302,9 @@ func (f *fleet) RetryDelivery(ctx context.Context, id messages.DeliveryID) error
 }
 
 // Backup implements api.Fleet.
-func (f *fleet) Backup(context.Context, io.Writer) error {
-	return errors.ErrUnsupported
+func (f *fleet) Backup(ctx context.Context, w io.Writer) error {
+	_, err := f.db.Backup(ctx, w)
+	return err
 }
 
 // newKey makes an API key and its hash.

@@ -86,9 +86,9 @@ func TestFirstUseIsToldOnce(t *testing.T) {
 	var told atomic.Int32
 	old, fresh := hostKey(1, "acme-7f3a90c1"), hostKey(2, "acme-7f3a90c1")
 	fresh.Replaces = old.Hash
-	k.OnFirstUse(func(h messages.KeyHash) {
-		if h != old.Hash {
-			t.Errorf("told %v, want the replaced key %v", h, old.Hash)
+	k.OnFirstUse(func(id messages.HostID, h messages.KeyHash) {
+		if h != old.Hash || id != old.HostID {
+			t.Errorf("told %v of %s, want the replaced key %v of %s", h, id, old.Hash, old.HostID)
 		}
 		told.Add(1)
 	})
@@ -120,7 +120,7 @@ func TestExpiredKeyDoesNotCountAsUsed(t *testing.T) {
 	var k Keys
 	fresh := hostKey(2, "acme-7f3a90c1")
 	fresh.Replaces, fresh.ExpiresAt = messages.HashKey(keyOf(1)), now
-	k.OnFirstUse(func(messages.KeyHash) { t.Error("told of an expired key") })
+	k.OnFirstUse(func(messages.HostID, messages.KeyHash) { t.Error("told of an expired key") })
 	k.Put(fresh)
 	k.Lookup(keyOf(2), now)
 }
