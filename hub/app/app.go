@@ -128,12 +128,13 @@ func (a *App) listen() error {
 		a.serve(agents, a.server.ServeAgents)
 	}
 	a.hub.Open()
+	hosts := a.hub.Stats().Hosts()
 	a.log.Info().Stringer("listen", ln.Addr()).Str("agent_listen", a.cfg.AgentListen).Str("data_dir", a.cfg.DataDir).
-		Str("version", a.version).Ints("hosts", hostCounts(a.hub)).Dur("took_ms", time.Since(a.started)).Msg("hub is up")
+		Str("version", a.version).Int("hosts", hosts[0]+hosts[1]+hosts[2]+hosts[3]).
+		Int("stale", hosts[messages.PhaseStale]).Int("down", hosts[messages.PhaseDown]).
+		Dur("took_ms", time.Since(a.started)).Msg("hub is up")
 	return nil
 }
-
-func hostCounts(h *actors.Hub) []int { n := h.Stats().Hosts(); return n[:] }
 
 func (a *App) serve(ln net.Listener, serve func(net.Listener) error) {
 	a.serving.Go(func() {
