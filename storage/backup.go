@@ -19,7 +19,7 @@ import (
 
 // A backup is a magic line, records, and the SHA-256 of all before it:
 //
-//	kind | uvarint key bytes | uvarint value bytes | key | value | crc32c of all these
+//	kind | be32 key bytes | be32 value bytes | key | value | crc32c of all these
 //
 // First a header, then the rows of state/ in order, then the blobs of the
 // history by day and batch, and a trailer that counts them.
@@ -30,6 +30,7 @@ const (
 	backupBlob    = 'B'
 	backupTrailer = 'T'
 
+	recordHead   = 1 + 4 + 4
 	maxBackupKey = 1 << 10
 )
 
@@ -186,8 +187,8 @@ func (b *backup) record(kind byte, key, value []byte) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
 	}
-	head := binary.AppendUvarint([]byte{kind}, uint64(len(key)))
-	head = append(binary.AppendUvarint(head, uint64(len(value))), key...)
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(key)))
+	head = append(binary.BigEndian.AppendUint32(head, uint32(len(value))), key...)
 	sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, value)
 	for _, part := range [][]byte{head, value, binary.BigEndian.AppendUint32(nil, sum)} {
 		if _, err := b.w.Write(part); err != nil {
@@ -219,52 +220,31 @@ func newBackupReader(r io.Reader) (*backupReader, error) {
 
 // next is one record; key and value are the caller's.
 func (b *backupReader) next() (kind byte, key, value []byte, err error) {
-	head, err := b.head()
-	if err != nil {
+	head := make([]byte, recordHead)
+	if err := b.full(head); err != nil {
 		return 0, nil, nil, err
 	}
-	key = make([]byte, head.key)
+	keyBytes, valueBytes := binary.BigEndian.Uint32(head[1:]), binary.BigEndian.Uint32(head[5:])
+	if keyBytes > maxBackupKey || valueBytes > maxBlob {
+		return 0, nil, nil, fmt.Errorf("%w: a record of %d and %d bytes", errBackup, keyBytes, valueBytes)
+	}
+	key = make([]byte, keyBytes)
 	if err := b.full(key); err != nil {
 		return 0, nil, nil, err
 	}
 	var buf bytes.Buffer // grows with what comes: a length may lie
-	if _, err := io.CopyN(io.MultiWriter(&buf, b.sum), b.r, int64(head.value)); err != nil {
+	if _, err := io.CopyN(io.MultiWriter(&buf, b.sum), b.r, int64(valueBytes)); err != nil {
 		return 0, nil, nil, cutShort(err)
 	}
 	sum := make([]byte, 4)
 	if err := b.full(sum); err != nil {
 		return 0, nil, nil, err
 	}
-	want := crc32.Update(crc32.Update(crc32.Checksum(head.raw, castagnoli), castagnoli, key), castagnoli, buf.Bytes())
+	want := crc32.Update(crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, key), castagnoli, buf.Bytes())
 	if binary.BigEndian.Uint32(sum) != want {
 		return 0, nil, nil, fmt.Errorf("%w: checksum mismatch in a record", errBackup)
 	}
-	return head.raw[0], key, buf.Bytes(), nil
-}
-
-type recordHead struct {
-	raw        []byte
-	key, value uint64
-}
-
-func (b *backupReader) head() (recordHead, error) {
-	kind := make([]byte, 1)
-	if err := b.full(kind); err != nil {
-		return recordHead{}, err
-	}
-	h := recordHead{raw: kind}
-	for _, n := range []*uint64{&h.key, &h.value} {
-		v, err := binary.ReadUvarint(b)
-		if err != nil {
-			return h, cutShort(err)
-		}
-		*n = v
-		h.raw = binary.AppendUvarint(h.raw, v)
-	}
-	if h.key > maxBackupKey || h.value > maxBlob {
-		return h, fmt.Errorf("%w: a record of %d and %d bytes", errBackup, h.key, h.value)
-	}
-	return h, nil
+	return head[0], key, buf.Bytes(), nil
 }
 
 // end checks the sum of the whole, and that nothing follows.
@@ -281,15 +261,6 @@ func (b *backupReader) end() error {
 		return fmt.Errorf("%w: something follows its end", errBackup)
 	}
 	return nil
-}
-
-// ReadByte is for binary.ReadUvarint.
-func (b *backupReader) ReadByte() (byte, error) {
-	c, err := b.r.ReadByte()
-	if err == nil {
-		b.sum.Write([]byte{c})
-	}
-	return c, err
 }
 
 func (b *backupReader) full(p []byte) error {
