@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Proves the import arrows: who may know whom. Everything that a package links
+# counts, not only what it imports itself. Tests may reach further.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+module=felhom.eu
+bad=0
+
+# linked PACKAGE: what it links besides itself and the standard library.
+linked() {
+	go list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' "$1" | grep -vxF "$(go list "$1")" || true
+}
+
+# forbid PACKAGE REASON PATTERN...: PACKAGE links nothing that a pattern matches.
+forbid() {
+	local package=$1 reason=$2 found
+	shift 2
+	found=$(linked "$package" | grep -E "$(IFS='|'; echo "$*")" || true)
+	if [ -n "$found" ]; then
+		bad=1
+		printf '%s links what it must not know (%s):\n' "$package" "$reason"
+		sed 's/^/\t/' <<<"$found"
+	fi
+}
+
+
+badger='^github\.com/dgraph-io/badger'
+fasthttp='^github\.com/valyala/fasthttp'
+hollywood='^github\.com/anthdm/hollywood'
+sqlite='sqlite'
+rooms() { local r; for r in "$@"; do printf '^%s/%s(/|$)\n' "$module" "$r"; done; }
+
+forbid ./messages "the language is the standard library's" .
+forbid ./storage "the memory knows no actors" $(rooms actors hub agent) "$fasthttp" "$hollywood" "$sqlite"
+forbid ./actors "the behaviour knows no disk and no wire" $(rooms storage hub agent) "$badger" "$fasthttp"
+
+for package in $(go list ./agent/... | sed "s|^$module|.|"); do
+	forbid "$package" "the agent is not the hub" $(rooms storage hub) "$badger" "$fasthttp"
+	[ "$package" = ./agent ] || forbid "$package" "only agent/run.go wires" $(rooms actors) "$hollywood"
+done
+
+for package in $(go list ./hub/... | sed "s|^$module|.|"); do
+	case $package in
+	./hub) forbid "$package" "only the demo's leaf clients cross over" $(rooms agent/config agent/proxmox agent/cloudflared) ;;
+	./hub/app) forbid "$package" "the hub is not the agent" $(rooms agent) ;;
+	./hub/demo) forbid "$package" "the demo goes the way strangers go" \
+		$(rooms actors storage hub/app agent/config agent/proxmox agent/cloudflared) "$badger" "$hollywood" "$fasthttp" ;;
+	*) forbid "$package" "only hub/app wires" $(rooms actors storage agent) "$badger" "$hollywood" ;;
+	esac
+done
+
+[ $bad -eq 0 ] && echo "arrows: $(go list ./... | wc -l) packages point toward messages and never back"
+exit $bad
