@@ -155,6 +155,9 @@ func (w *worker) timetable() (due time.Time, gap time.Duration) {
 func (w *worker) tell(ctx context.Context, h *Host, begin time.Time) bool {
 	for ctx.Err() == nil && time.Now().Before(w.until) {
 		status, err := w.try(ctx, h)
+		if ctx.Err() != nil && err != nil {
+			return false // we hung up, not the hub
+		}
 		if err != nil {
 			w.hangUp()
 			w.result.Errors++
