@@ -46,8 +46,11 @@ func (s *Server) signedIn(h *fasthttp.RequestHeader) bool {
 // presented is the key in the header, nil when there is none or more than one
 // could be meant. Pages take it as a password, too: it is all a browser can ask for.
 func presented(a access, h *fasthttp.RequestHeader) []byte {
-	v := h.Peek(fasthttp.HeaderAuthorization)
-	scheme, rest, _ := bytes.Cut(v, []byte{' '})
+	all := h.PeekAll(fasthttp.HeaderAuthorization)
+	if len(all) != 1 {
+		return nil
+	}
+	scheme, rest, _ := bytes.Cut(all[0], []byte{' '})
 	switch {
 	case bytes.EqualFold(scheme, []byte("Bearer")):
 		return rest

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"felhom.eu/messages"
 )
@@ -108,6 +112,36 @@ func TestErrorTable(t *testing.T) {
 	}
 	if strings.Contains(h.logs.String(), hostKey) {
 		t.Error("the log tells a key")
+	}
+}
+
+// Of two keys, or two encodings, a proxy may have checked the other one.
+func TestDoubledHeadersAreRefused(t *testing.T) {
+	h := newHub(t)
+	for headers, want := range map[string]int{
+		"Authorization: Bearer " + wrongKey + "\r\n":               401,
+		"Authorization: Bearer " + hostKey + "\r\n":                401,
+		"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n": 415,
+	} {
+		r := h.raw(t, post(headers+fmt.Sprintf("Content-Length: %d\r\n", len(someReport)), someReport))
+		if len(r) != 1 || r[0].status != want {
+			t.Errorf("%q: %+v, want %d", headers, r, want)
+		}
+	}
+}
+
+// A hub that is told to stop before it listens does not listen.
+func TestShutdownBeforeServe(t *testing.T) {
+	s := New(Config{}, testKeys(), newFakeFleet(), zerolog.Nop())
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(ln); err != nil {
+		t.Errorf("serve: %v", err)
 	}
 }
 

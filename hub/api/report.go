@@ -88,7 +88,14 @@ func sentAt(h *fasthttp.RequestHeader) int64 {
 // body is the request's body, inflated, at most limit bytes. It lives until the
 // handler returns.
 func (s *Server) body(ctx *fasthttp.RequestCtx, limit int) ([]byte, error) {
-	encoding := ctx.Request.Header.Peek(fasthttp.HeaderContentEncoding)
+	all := ctx.Request.Header.PeekAll(fasthttp.HeaderContentEncoding)
+	if len(all) > 1 {
+		return nil, errEncoding
+	}
+	var encoding []byte
+	if len(all) == 1 {
+		encoding = all[0]
+	}
 	switch {
 	case len(encoding) == 0, bytes.EqualFold(encoding, []byte("identity")):
 		return ctx.PostBody(), nil

@@ -188,6 +188,9 @@ func newDoor(s *Server, t *table) *door {
 }
 
 func (d *door) serve(ln net.Listener) error {
+	if d.closing.Load() {
+		return ln.Close()
+	}
 	secure := d.cfg.TLSCertFile != ""
 	guarded := newListener(ln, d.cfg.MaxConns, d.cfg.MaxConnsPerIP, !secure, &d.counts.refusedConns, d.log)
 	var err error
