@@ -62,13 +62,13 @@ func (e *encoder) ratio(v float32)  { e.b = binary.BigEndian.AppendUint32(e.b, m
 func (e *encoder) hash(v [32]byte)  { e.b = append(e.b, v[:]...) }
 func (e *encoder) bytes(v []byte)   { e.uint(uint64(len(v))); e.b = append(e.b, v...) }
 func (e *encoder) text(v string)    { e.uint(uint64(len(v))); e.b = append(e.b, v...) }
-func (e *encoder) bool(v bool)      { e.byte(flag(v, 1)) }
+func (e *encoder) bool(v bool)      { e.byte(bitIf(v, 1)) }
 func (e *encoder) time(t time.Time) { e.int(t.Unix() - zeroUnix); e.uint(uint64(t.Nanosecond())) }
 
 // zeroUnix makes the zero time two bytes.
 var zeroUnix = time.Time{}.Unix()
 
-func flag(v bool, bit byte) byte {
+func bitIf(v bool, bit byte) byte {
 	if v {
 		return bit
 	}

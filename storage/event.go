@@ -27,8 +27,8 @@ func (e *encoder) event(v *messages.Event) {
 }
 
 func (e *encoder) detail(v *messages.EventDetail) {
-	e.byte(flag(v.LastContactAt != nil, detailContact) | flag(v.From != nil, detailFrom) |
-		flag(v.To != nil, detailTo) | flag(v.Planned, detailPlanned))
+	e.byte(bitIf(v.LastContactAt != nil, detailContact) | bitIf(v.From != nil, detailFrom) |
+		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned))
 	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
 		if t != nil {
 			e.time(*t)

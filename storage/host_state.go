@@ -14,8 +14,8 @@ const (
 
 func (e *encoder) state(s *messages.HostState) {
 	e.byte(byte(s.Phase))
-	e.byte(flag(s.SkewAlarmed, stateSkew) | flag(s.Retired[0] != 0, stateRetired0) |
-		flag(s.Retired[1] != 0, stateRetired1) | flag(s.Retired[2] != 0, stateRetired2))
+	e.byte(bitIf(s.SkewAlarmed, stateSkew) | bitIf(s.Retired[0] != 0, stateRetired0) |
+		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2))
 	e.int(s.PhaseSince)
 	e.int(s.ContactAt)
 	e.int(int64(s.ContactHeard))
