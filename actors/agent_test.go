@@ -32,6 +32,7 @@ type fakeUplink struct {
 	got      []uint64        // sequences accepted
 	at       []time.Duration // of every attempt, since started
 	goodbyes []messages.Goodbye
+	deaf     bool // goodbyes are not answered
 }
 
 func (u *fakeUplink) Report(ctx context.Context, r *messages.Report) (messages.Envelope, error) {
@@ -51,7 +52,11 @@ func (u *fakeUplink) Report(ctx context.Context, r *messages.Report) (messages.E
 	return e, err
 }
 
-func (u *fakeUplink) Goodbye(_ context.Context, g messages.Goodbye) (messages.Envelope, error) {
+func (u *fakeUplink) Goodbye(ctx context.Context, g messages.Goodbye) (messages.Envelope, error) {
+	if u.deaf {
+		<-ctx.Done()
+		return messages.Envelope{}, ctx.Err()
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.goodbyes = append(u.goodbyes, g)
@@ -316,24 +321,34 @@ func TestGoodbyeFollowsTheReportInFlight(t *testing.T) {
 }
 
 // Protects the stop from a hub that does not answer: the attempt is abandoned,
-// the asker has its answer within the limit.
+// the asker has its answer within the limit, even when the goodbye hangs, too.
 func TestGoodbyeAbandonsAHangingReport(t *testing.T) {
+	t.Run("report hangs", func(t *testing.T) { testHangingHub(t, false) })
+	t.Run("both hang", func(t *testing.T) { testHangingHub(t, true) })
+}
+
+func testHangingHub(t *testing.T, deaf bool) {
 	synctest.Test(t, func(t *testing.T) {
-		hub := &fakeUplink{}
+		hub := &fakeUplink{deaf: deaf}
 		hub.set(func(ctx context.Context, _ *messages.Report) (messages.Envelope, error) {
 			<-ctx.Done()
 			return messages.Envelope{}, ctx.Err()
 		})
 		a := startAgent(t, fakeSource(emptyReport), hub)
 		began := time.Now()
-		if _, err := a.engine.Request(a.reporter, SayGoodbye{Reason: "stop"}, GoodbyeLimit).Result(); err != nil {
+		answer, err := a.engine.Request(a.reporter, SayGoodbye{Reason: "stop"}, GoodbyeLimit).Result()
+		if err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took != goodbyePatience {
-			t.Errorf("goodbye took %v, want %v", took, goodbyePatience)
+		want := goodbyePatience
+		if deaf {
+			want += goodbyeTimeout
 		}
-		if len(hub.goodbyes) != 1 {
-			t.Errorf("got %d goodbyes, want 1", len(hub.goodbyes))
+		if took := time.Since(began); took != want || want >= GoodbyeLimit {
+			t.Errorf("goodbye took %v, want %v, within %v", took, want, GoodbyeLimit)
+		}
+		if said := answer.(GoodbyeSaid); (said.Err != nil) != deaf || (len(hub.goodbyes) == 1) == deaf {
+			t.Errorf("got %v and goodbyes %v", said.Err, hub.goodbyes)
 		}
 	})
 }

@@ -204,3 +204,23 @@ func TestDaemonStopsAlthoughTheHubHangs(t *testing.T) {
 	}
 	receive(t, hub.goodbyes)
 }
+
+// brokenSource breaks its contract: no report, and no error.
+type brokenSource struct{}
+
+func (brokenSource) Collect(context.Context) (*messages.Report, error) { return nil, nil }
+
+// Protects against an agent that lives and does nothing: a bug in an actor ends
+// the daemon with an error, and whoever keeps it running starts it afresh.
+func TestActorBugEndsTheDaemon(t *testing.T) {
+	log := &safeBuffer{}
+	d := daemon{hostID: "acme-7f3a90c1", source: brokenSource{}, interval: time.Hour, timeout: time.Second, log: zerolog.New(log)}
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(context.Background()) }()
+	if err := receive(t, ended); err == nil || !strings.Contains(err.Error(), "agent/collector") {
+		t.Errorf("got %v, want the actor's name", err)
+	}
+	if !strings.Contains(log.String(), "actor panicked") {
+		t.Errorf("the log does not tell:\n%s", log)
+	}
+}

@@ -39,13 +39,13 @@ func TestFiguresAreThisMachines(t *testing.T) {
 	if err := syscall.Sysinfo(&info); err != nil {
 		t.Fatal(err)
 	}
-	if want := fs.Blocks * uint64(fs.Bsize); n.RootTotalBytes != want {
+	if want := uint64(fs.Blocks) * uint64(fs.Bsize); n.RootTotalBytes != want {
 		t.Errorf("root: got %d bytes, want %d", n.RootTotalBytes, want)
 	}
-	if want := info.Totalram * uint64(info.Unit); n.MemoryTotalBytes < want*9/10 || n.MemoryTotalBytes > want*11/10 {
+	if want := uint64(info.Totalram) * uint64(info.Unit); n.MemoryTotalBytes < want*9/10 || n.MemoryTotalBytes > want*11/10 {
 		t.Errorf("memory: got %d bytes, want about %d", n.MemoryTotalBytes, want)
 	}
-	if d := int64(n.UptimeSeconds) - info.Uptime; d < -2 || d > 2 {
+	if d := int64(n.UptimeSeconds) - int64(info.Uptime); d < -2 || d > 2 {
 		t.Errorf("uptime: got %d s, want %d", n.UptimeSeconds, info.Uptime)
 	}
 	name, _ := os.Hostname()

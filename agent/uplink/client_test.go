@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -121,7 +122,7 @@ func TestRefusalsKeepStatusCodeAndWait(t *testing.T) {
 		{"overloaded", `{"error":{"code":"unavailable","message":"busy"}}`, 503, "7",
 			HTTPError{503, "unavailable", "busy", 7 * time.Second}},
 		{"a proxy's page", "<html>Bad Gateway</html>", 502, "", HTTPError{502, "", "", 0}},
-		{"wild wait", ``, 503, "99999999999999", HTTPError{503, "", "", (1 << 31) * time.Second}},
+		{"wild wait", ``, 503, "99999999999999", HTTPError{503, "", "", math.MaxInt32 * time.Second}},
 		{"past date", ``, 503, "Mon, 02 Jan 2006 15:04:05 GMT", HTTPError{503, "", "", 0}},
 		{"nonsense wait", ``, 429, "soon", HTTPError{429, "", "", 0}},
 	} {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -95,7 +96,7 @@ func (c *Client) clean(s string) string {
 // retryAfter reads both forms of the header (RFC 9110 §10.2.3); 0 for neither.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.Atoi(s); err == nil {
-		const most = 1 << 31 // seconds; more would overflow, and is nonsense anyway
+		const most = math.MaxInt32 // seconds; more would overflow, and is nonsense anyway
 		return time.Duration(max(0, min(n, most))) * time.Second
 	}
 	if at, err := http.ParseTime(s); err == nil {
