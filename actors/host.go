@@ -108,6 +108,9 @@ func (h *Host) report(c *actor.Context, m *record) {
 		m.answer(nil)
 		return
 	}
+	if v == fresh {
+		next.IntervalSecs = uint16(h.hub.interval(h.entry))
+	}
 	w := &hostWrite{next: next, asked: m}
 	w.stored = messages.StoredReport{
 		HostID: h.state.ID, ReceivedAt: now.Wall, Previous: h.state.Last, Older: v == older,
@@ -145,7 +148,14 @@ func (h *Host) goodbye(c *actor.Context, m *farewell) {
 	h.commit(c, w)
 }
 
+// expire tells what is due. While listening time stands still nothing is: a
+// write that met the store in the moment it came back would be before the grace
+// that every host has then.
 func (h *Host) expire(c *actor.Context) {
+	if !h.hub.clock.open() {
+		h.arm(c)
+		return
+	}
 	next, events := expire(h.state, h.rules(), h.hub.clock.Now(), newIncident)
 	if len(events) == 0 {
 		h.arm(c)
@@ -224,7 +234,12 @@ func (h *Host) stop() {
 	}
 }
 
-func (h *Host) rules() Rules { return h.hub.rules.scaled(int(h.entry.interval.Load())) }
+// rules are those for the longer of the interval the host is to report at and
+// the one it was last told: until it comes and hears of a shorter one, it keeps
+// to the old.
+func (h *Host) rules() Rules {
+	return h.hub.rules.scaled(max(int(h.entry.interval.Load()), int(h.state.IntervalSecs)))
+}
 
 // mend replaces what a panic may have spoiled by what is stored. A write in
 // flight is settled first: the store must be at rest when it is read.

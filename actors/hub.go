@@ -212,6 +212,14 @@ func await(ctx context.Context, done <-chan struct{}, what string) error {
 	}
 }
 
+// interval is how often a host is to report, in seconds.
+func (h *Hub) interval(e *hostEntry) int {
+	if own := int(e.interval.Load()); own != 0 {
+		return own
+	}
+	return int(h.rules.PollInterval.Seconds())
+}
+
 func (h *Hub) token() uint64 { return h.tokens.Add(1) }
 
 // listenForLosses counts messages that reached nobody. It lives as long as the

@@ -233,14 +233,13 @@ type scene struct {
 	fatal  chan error
 	wait   time.Duration // group_wait
 	pinger Pinger
+	rules  Rules
 }
 
 const testHost messages.HostID = "acme-00000001"
 
-var testRules = Rules{PollInterval: 15 * time.Minute, Stale: 30 * time.Minute, Down: time.Hour, ResumeGrace: 16 * time.Minute}
-
 func newScene(t *testing.T) *scene {
-	w := &scene{T: t, store: newFakeStore(), sender: &fakeSender{}, seq: map[messages.HostID]uint64{}, fatal: make(chan error, 16)}
+	w := &scene{T: t, store: newFakeStore(), sender: &fakeSender{}, seq: map[messages.HostID]uint64{}, fatal: make(chan error, 16), rules: defaultRules}
 	w.store.past.Customers = []messages.Customer{{ID: "acme"}}
 	w.addHost(testHost)
 	return w
@@ -257,7 +256,7 @@ func (w *scene) start() {
 	past.Pending = w.store.pending()
 	w.store.bodies = past.Batch
 	hub, err := NewHub(Config{
-		Rules: testRules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
+		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
 		Read: GoClock(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
 		Fatal: func(err error) { w.fatal <- err },
 	})
@@ -405,6 +404,26 @@ func TestFullDiskIsNotSilence(t *testing.T) {
 				t.Errorf("%s of %s, which kept reporting", e.Type, e.HostID)
 			}
 		}
+		w.stop()
+	})
+}
+
+// A host that was told to come every hour keeps to it until it hears of a
+// shorter interval: a hub restarted with one does not alarm in between.
+func TestShorterIntervalWaitsForWhoWasToldTheLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.rules.PollInterval, w.rules.Stale, w.rules.Down = time.Hour, 2*time.Hour, 4*time.Hour
+		w.start()
+		w.reports(time.Minute, testHost)
+		w.stop()
+		w.rules = defaultRules
+		w.start()
+		w.sleep(45*time.Minute - time.Second) // an hour after the last
+		w.wantEvents()
+		w.reports(time.Minute, testHost)
+		w.sleep(16 * time.Minute) // told the shorter one, and silent for 31 min
+		w.wantEvents(messages.HostStale)
 		w.stop()
 	})
 }

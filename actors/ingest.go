@@ -161,9 +161,5 @@ func (i *Ingest) receipt(e *hostEntry, err error) (Receipt, error) {
 		i.hub.stats.Refused.Add(1)
 		return Receipt{}, ErrUnavailable
 	}
-	interval := int(e.interval.Load())
-	if interval == 0 {
-		interval = int(i.hub.rules.PollInterval.Seconds())
-	}
-	return Receipt{interval, e.customer.blocked.Load(), e.generation.Load()}, nil
+	return Receipt{i.hub.interval(e), e.customer.blocked.Load(), e.generation.Load()}, nil
 }

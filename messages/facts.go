@@ -108,6 +108,7 @@ type HostState struct {
 	ReportedAt   int64    // the agent's clock in it; 0 when it did not say
 	UptimeSecs   uint32   // of the newest report
 	SkewSecs     int32    // agent's clock minus hub's at the last contact
+	IntervalSecs uint16   // the poll interval it was told at its last contact; 0 when never told
 
 	// Ordering. Streams are kept as 64-bit hashes. Seen has bit i set when
 	// Sequence−i was stored: an exact repeat is known by it.

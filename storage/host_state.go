@@ -10,12 +10,14 @@ const (
 	stateRetired0
 	stateRetired1
 	stateRetired2
+	stateInterval
 )
 
 func (e *encoder) state(s *messages.HostState) {
 	e.byte(byte(s.Phase))
 	e.byte(bitIf(s.SkewAlarmed, stateSkew) | bitIf(s.Retired[0] != 0, stateRetired0) |
-		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2))
+		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2) |
+		bitIf(s.IntervalSecs != 0, stateInterval))
 	e.int(s.PhaseSince)
 	e.int(s.ContactAt)
 	e.int(int64(s.ContactHeard))
@@ -23,6 +25,9 @@ func (e *encoder) state(s *messages.HostState) {
 	e.int(s.ReportedAt)
 	e.uint(uint64(s.UptimeSecs))
 	e.int(int64(s.SkewSecs))
+	if s.IntervalSecs != 0 {
+		e.uint(uint64(s.IntervalSecs))
+	}
 	e.fixed(s.Stream)
 	for _, r := range s.Retired {
 		if r != 0 {
@@ -62,6 +67,9 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	s.ReportedAt = d.int()
 	s.UptimeSecs = uint32(d.upTo(1<<32 - 1))
 	s.SkewSecs = d.int32()
+	if flags&stateInterval != 0 {
+		s.IntervalSecs = uint16(d.upTo(1<<16 - 1))
+	}
 	s.Stream = d.fixed()
 	for i := range s.Retired {
 		if flags&(stateRetired0<<i) != 0 {

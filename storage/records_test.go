@@ -21,7 +21,7 @@ var (
 	sampleHost     = messages.Host{ID: "acme-0000000a", CustomerID: "acme", CreatedAt: start, PollIntervalSeconds: 300,
 		DesiredGeneration: 7, Desired: json.RawMessage(`{"a":1}`), DRRecord: json.RawMessage(`[]`)}
 	sampleState = messages.HostState{ID: "acme-0000000a", Phase: messages.PhaseDown, SkewAlarmed: true, PhaseSince: -5,
-		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7,
+		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7, IntervalSecs: 3600,
 		Stream: 1<<64 - 1, Retired: [3]uint64{1, 0, 3}, Sequence: 99, Seen: 0xff, BootHash: 5, GuestHash: 6,
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
 		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, Cloudflared: "active"},
