@@ -200,6 +200,7 @@ func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Op
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
 	}
+	adviseRandom(dir)
 	return b, nil
 }
 
@@ -240,6 +241,7 @@ func (db *DB) housekeep() {
 				db.log.Errorf("%v", err)
 			}
 			db.history.closeIdle(time.Now())
+			adviseRandom(db.dir)
 		}
 	}
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package storage
+
+// adviseRandom is for Linux.
+func adviseRandom(string) {}
