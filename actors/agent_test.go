@@ -323,32 +323,43 @@ func TestGoodbyeFollowsTheReportInFlight(t *testing.T) {
 // Protects the stop from a hub that does not answer: the attempt is abandoned,
 // the asker has its answer within the limit, even when the goodbye hangs, too.
 func TestGoodbyeAbandonsAHangingReport(t *testing.T) {
-	t.Run("report hangs", func(t *testing.T) { testHangingHub(t, false) })
-	t.Run("both hang", func(t *testing.T) { testHangingHub(t, true) })
+	const slow = time.Second // of a hub that answers the report, but late
+	for _, c := range []struct {
+		name         string
+		answersAfter time.Duration // 0: never
+		deaf         bool
+		want         time.Duration
+	}{
+		{"report hangs", 0, false, goodbyePatience},
+		{"both hang", 0, true, goodbyePatience + goodbyeTimeout},
+		{"goodbye hangs", slow, true, slow + goodbyeTimeout}, // its time is not cut by the report's
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testHangingHub(t, c.answersAfter, c.deaf, c.want) })
+		})
+	}
 }
 
-func testHangingHub(t *testing.T, deaf bool) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := &fakeUplink{deaf: deaf}
-		hub.set(func(ctx context.Context, _ *messages.Report) (messages.Envelope, error) {
-			<-ctx.Done()
-			return messages.Envelope{}, ctx.Err()
-		})
-		a := startAgent(t, fakeSource(emptyReport), hub)
-		began := time.Now()
-		answer, err := a.engine.Request(a.reporter, SayGoodbye{Reason: "stop"}, GoodbyeLimit).Result()
-		if err != nil {
-			t.Fatal(err)
+func testHangingHub(t *testing.T, answersAfter time.Duration, deaf bool, want time.Duration) {
+	hub := &fakeUplink{deaf: deaf}
+	hub.set(func(ctx context.Context, _ *messages.Report) (messages.Envelope, error) {
+		if answersAfter > 0 {
+			time.Sleep(answersAfter)
+			return messages.Envelope{Status: "ok"}, nil
 		}
-		want := goodbyePatience
-		if deaf {
-			want += goodbyeTimeout
-		}
-		if took := time.Since(began); took != want || want >= GoodbyeLimit {
-			t.Errorf("goodbye took %v, want %v, within %v", took, want, GoodbyeLimit)
-		}
-		if said := answer.(GoodbyeSaid); (said.Err != nil) != deaf || (len(hub.goodbyes) == 1) == deaf {
-			t.Errorf("got %v and goodbyes %v", said.Err, hub.goodbyes)
-		}
+		<-ctx.Done()
+		return messages.Envelope{}, ctx.Err()
 	})
+	a := startAgent(t, fakeSource(emptyReport), hub)
+	began := time.Now()
+	answer, err := a.engine.Request(a.reporter, SayGoodbye{Reason: "stop"}, GoodbyeLimit).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took != want || want >= GoodbyeLimit {
+		t.Errorf("goodbye took %v, want %v, within %v", took, want, GoodbyeLimit)
+	}
+	if said := answer.(GoodbyeSaid); (said.Err != nil) != deaf || (len(hub.goodbyes) == 1) == deaf {
+		t.Errorf("got %v and goodbyes %v", said.Err, hub.goodbyes)
+	}
 }

@@ -98,6 +98,20 @@ func TestBackOffGrowsWithFullJitterAndHonoursRetryAfter(t *testing.T) {
 	}
 }
 
+// Protects a hub that stumbles now and then from agents that wait minutes for
+// it: a delivery ends the back-off.
+func TestDeliveryEndsTheBackOff(t *testing.T) {
+	s := reporterState{failures: 9, inFlight: numbered(1), notBefore: noon}
+	s.delivered()
+	s.add(numbered(2))
+	if _, ok := s.take(noon); !ok {
+		t.Fatal("no attempt after a delivery")
+	}
+	if got := s.failed(noon, false, 0, 0.5); got != 500*time.Millisecond {
+		t.Errorf("first failure after a delivery: got a wait of %v, want 500ms", got)
+	}
+}
+
 // Protects older reports from one that can never be accepted.
 func TestDiscardedReportDoesNotReturn(t *testing.T) {
 	s := reporterState{inFlight: numbered(2)}
