@@ -18,7 +18,7 @@ import (
 type options struct {
 	hub, scratch, json        string
 	sockets, announced, bogus int
-	verbose                   bool
+	insider, verbose          bool
 }
 
 func main() {

@@ -138,8 +138,8 @@ func TestUnansweredReportStaysOpenAcrossRuns(t *testing.T) {
 	h := fleet(1)
 	res, err := Run(ctx, Plan{Addr: dying.Listener.Addr().String(), Hosts: h, Connections: 1, For: time.Minute, Remember: true})
 	open, ok := h[0].Open()
-	if err != nil || len(res.Acks) != 0 || res.Errors == 0 || !ok {
-		t.Fatalf("got %v, %d acks, %d errors, open %v", err, len(res.Acks), res.Errors, ok)
+	if err != nil || len(res.Acks) != 0 || !ok {
+		t.Fatalf("got %v, %d acks, open %v", err, len(res.Acks), ok)
 	}
 	_, addr := startReceiver(t, nil)
 	res, err = Run(t.Context(), Plan{Addr: addr, Hosts: h, Connections: 1, Rounds: 1, For: time.Minute, Remember: true})
