@@ -37,6 +37,7 @@ type client struct {
 	secret   messages.Secret // for scrubbing it from what others say
 	http     *http.Client
 	inWork   chan struct{}
+	maxBody  int64
 	quick    time.Duration
 	slow     time.Duration
 	now      func() time.Time
@@ -62,10 +63,11 @@ func newClient(base, tokenID string, secret messages.Secret, t *trust) *client {
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		inWork: make(chan struct{}, maxInWork),
-		quick:  quickTimeout,
-		slow:   slowTimeout,
-		now:    time.Now,
+		inWork:  make(chan struct{}, maxInWork),
+		maxBody: maxBody,
+		quick:   quickTimeout,
+		slow:    slowTimeout,
+		now:     time.Now,
 	}
 }
 
@@ -135,22 +137,22 @@ func (c *client) ask(ctx context.Context, op string, q question) (json.RawMessag
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(op, resp.StatusCode, refusal(resp))
 	}
-	return readData(op, resp.Body)
+	return readData(op, resp.Body, c.maxBody)
 }
 
-// readData unwraps {"data": …}.
-func readData(op string, body io.Reader) (json.RawMessage, *Error) {
+// readData unwraps {"data": …} of at most limit bytes.
+func readData(op string, body io.Reader, limit int64) (json.RawMessage, *Error) {
 	fail := func(format string, args ...any) *Error {
 		return &Error{Op: op, Kind: KindDecode, Status: http.StatusOK, Detail: fmt.Sprintf(format, args...)}
 	}
-	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	b, err := io.ReadAll(io.LimitReader(body, limit+1))
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fail("answer ends after %d bytes", len(b))
 	case err != nil:
 		return nil, transportError(op, err)
-	case len(b) > maxBody:
-		return nil, fail("answer is over %d MiB", maxBody>>20)
+	case int64(len(b)) > limit:
+		return nil, fail("answer is over %d KiB", limit>>10)
 	}
 	var envelope struct {
 		Data json.RawMessage `json:"data"`

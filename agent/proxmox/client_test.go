@@ -86,24 +86,26 @@ func TestBrokenAnswers(t *testing.T) {
 		fault  pvetest.Fault
 		kind   Kind
 		status int
+		text   string
 	}{
-		{"stall", pvetest.Stall, KindTimeout, 0},
-		{"truncated", pvetest.Truncate, KindDecode, 200},
-		{"hung up", pvetest.HangUp, KindDecode, 200},
-		{"garbage", pvetest.Garbage, KindUnreachable, 0},
-		{"echo of the token", pvetest.Echo, KindAPI, 500},
-		{"empty", pvetest.Body(""), KindDecode, 200},
-		{"controls in the reason", pvetest.Status(500, "a\x01b\xff"), KindAPI, 500},
-		{"too large", pvetest.Body(`{"data":"` + strings.Repeat("x", maxBody) + `"}`), KindDecode, 200},
+		{"stall", pvetest.Stall, KindTimeout, 0, ""},
+		{"truncated", pvetest.Truncate, KindDecode, 200, "not JSON"},
+		{"hung up", pvetest.HangUp, KindDecode, 200, "ends after"},
+		{"garbage", pvetest.Garbage, KindUnreachable, 0, ""},
+		{"echo of the token", pvetest.Echo, KindAPI, 500, ""},
+		{"empty", pvetest.Body(""), KindDecode, 200, ""},
+		{"controls in the reason", pvetest.Status(500, "a\x01b\xff"), KindAPI, 500, ""},
+		{"too large", pvetest.Body(`{"data":"` + strings.Repeat("x", 65<<10) + `"}`), KindDecode, 200, "over 64 KiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.Mend()
 			s.Break(pvetest.Everywhere, c.fault)
 			src := source(t, s, pvetest.Auditor)
+			src.client.maxBody = 64 << 10
 			if c.name == "stall" {
 				src.client.quick = 50 * time.Millisecond
 			}
-			refusedAs(t, src, c.kind, c.status, "")
+			refusedAs(t, src, c.kind, c.status, c.text)
 			_, err := src.client.get(t.Context(), versionQuestion)
 			if !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\x01\n") {
 				t.Errorf("not one clean line: %q", err)
@@ -387,21 +389,21 @@ func TestConfigurationIsChecked(t *testing.T) {
 // finding and error there is, and looks for the secret.
 func TestSecretIsNeverSeen(t *testing.T) {
 	var said strings.Builder
-	for _, token := range []string{pvetest.Auditor, pvetest.Bare, pvetest.NodeAuditor, "felhom@pve!unknown"} {
+	s := pvetest.Start(t, pvetest.PVE83)
+	for _, token := range []string{pvetest.Auditor, pvetest.NodeAuditor, "felhom@pve!unknown"} {
 		for _, fault := range []pvetest.Fault{nil, pvetest.Echo, pvetest.Garbage, pvetest.HangUp, pvetest.Status(403, pvetest.Secret), pvetest.Body(pvetest.Secret)} {
-			s := pvetest.Start(t, pvetest.PVE83)
-			if fault != nil {
-				s.Break("/nodes/*", fault)
-				s.Break("/nodes/*/*", fault)
-				s.Break("/cluster/*", fault)
-				s.Break("/access/*", fault)
+			s.Mend()
+			for _, pattern := range []string{"/nodes/*", "/nodes/*/*", "/cluster/*", "/access/*"} {
+				if fault != nil {
+					s.Break(pattern, fault)
+				}
 			}
 			src := source(t, s, token)
 			r, err := src.Collect(t.Context())
 			fmt.Fprintf(&said, "%+v %v %+v\n", r, err, src.Describe(t.Context()))
 		}
 	}
-	src := source(t, pvetest.Start(t, pvetest.PVE9), pvetest.Auditor)
+	src := source(t, s, pvetest.Auditor)
 	fmt.Fprintf(&said, "%v %+v %#v", src.client.header, src.client.secret, Config{Token: pvetest.Secret})
 	if strings.Contains(said.String(), pvetest.Secret) {
 		t.Errorf("secret in %s", said.String())

@@ -182,6 +182,30 @@ func TestNodeStatusIsAHardError(t *testing.T) {
 	}
 }
 
+// TestStatusWithoutFiguresIsAHardError: a node of 0 bytes of memory is not a
+// node that was read.
+func TestStatusWithoutFiguresIsAHardError(t *testing.T) {
+	s := pvetest.Start(t, pvetest.PVE9)
+	s.Break("/nodes/kiefer/status", pvetest.Body(`{"data":{"uptime":7}}`))
+	if r, err := source(t, s, pvetest.Auditor).Collect(t.Context()); r != nil || kindOf(err) != KindDecode {
+		t.Errorf("got %v, %v, want a decode error", r, err)
+	}
+}
+
+// TestMoreGuestsThanAReportHolds are failed, not sent: the hub would refuse the
+// whole report, and take the host for silent.
+func TestMoreGuestsThanAReportHolds(t *testing.T) {
+	s := pvetest.Start(t, pvetest.PVE9)
+	seen := &survey{guests: map[messages.VMID]*sighting{}}
+	for i := range messages.MaxGuests + 1 {
+		seen.add(kindLXC, guestRow{VMID: U64(1000 + i)})
+	}
+	guests, section := source(t, s, pvetest.Auditor).guests(t.Context(), pvetest.Node, 1, seen)
+	if section.Status != messages.SectionFailed || len(guests) != 0 {
+		t.Errorf("got %d guests, %+v, want none, failed", len(guests), section)
+	}
+}
+
 // TestDaemonTroubleFailsGuestsOnly: pveproxy alone still tells of the node, so
 // the report goes, with guests unknown, not gone; and 595 is not the token's
 // fault. Afterwards all is back.
@@ -213,6 +237,7 @@ func TestDaemonTroubleFailsGuestsOnly(t *testing.T) {
 				}
 				s.StartDaemon()
 				s.Mend()
+				src.client.slow = slowTimeout
 				if r := collect(t, src); len(r.Guests) != 7 || r.Sections["guests"].Status != messages.SectionOK {
 					t.Errorf("after it: got %d guests, %+v", len(r.Guests), r.Sections["guests"])
 				}
@@ -308,13 +333,14 @@ func TestStatusesBehindRunningAndStopped(t *testing.T) {
 func TestBadRowsCostThemselvesOnly(t *testing.T) {
 	s := pvetest.Start(t, pvetest.PVE9)
 	src := source(t, s, pvetest.Auditor)
-	s.Change(110, func(g *pvetest.Guest) { g.Row["uptime"] = "long" })
-	s.Change(110, func(g *pvetest.Guest) { g.Unmeasured = true })
+	for _, id := range []int{110, 9001} { // 9001 is a template: only its configuration still says so
+		s.Change(id, func(g *pvetest.Guest) { g.Row["uptime"], g.Unmeasured = "long", true })
+	}
 	r := collect(t, src)
 	if g := guest(t, r, 110); g.Status != messages.GuestUnknown || len(r.Guests) != 7 {
 		t.Errorf("got %+v of %d", g, len(r.Guests))
 	}
-	if got := r.Sections["guests"]; got.Status != messages.SectionOK || !strings.Contains(got.Detail, "1 unreadable rows") {
+	if got := r.Sections["guests"]; got.Status != messages.SectionOK || !strings.Contains(got.Detail, "2 unreadable rows") {
 		t.Errorf("got section %+v, want ok, telling of the row", got)
 	}
 	s.Break("/cluster/resources", pvetest.Status(500, "no"))

@@ -42,33 +42,30 @@ func (g *sighting) shape() shape {
 
 // specs reads what the guests were given, from memory where nothing changed: a
 // tenth of the guests is read anew each cycle. The result is the new memory; a
-// guest that is not in it could not be read. The last error is returned to be
-// told. A node that stops answering is not asked for the rest.
-func (s *Source) specs(ctx context.Context, node string, threads uint64, v *survey) (map[messages.VMID]knownSpec, error) {
-	known := make(map[messages.VMID]knownSpec, len(v.guests))
-	var last error
+// guest that is not in it could not be read, and err is the last reason. A node
+// that stops answering is not asked for the rest.
+func (s *Source) specs(ctx context.Context, node string, threads uint64, v *survey) (known map[messages.VMID]knownSpec, err error) {
+	known = make(map[messages.VMID]knownSpec, len(v.guests))
 	gone := false
 	for _, id := range v.vmids() {
 		g := v.guests[id]
 		old, ok := s.known[id]
 		fresh := ok && old.shape == g.shape()
 		due := (s.cycle+uint64(id))%refreshCycles == 0
-		if fresh && (gone || !due) {
+		switch {
+		case bool(g.Template):
+		case fresh && (gone || !due):
 			known[id] = old
-			continue
+		case !gone:
+			k, failed := s.readSpec(ctx, node, threads, id, g)
+			if failed != nil {
+				err, gone = failed, silent(kindOf(failed))
+				continue
+			}
+			known[id] = k
 		}
-		if gone || bool(g.Template) {
-			continue
-		}
-		k, err := s.readSpec(ctx, node, threads, id, g)
-		if err != nil {
-			last = err
-			gone = silent(kindOf(err))
-			continue
-		}
-		known[id] = k
 	}
-	return known, last
+	return known, err
 }
 
 // silent reports whether asking the next question is in vain.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed testdata/*.json
@@ -43,8 +44,13 @@ func (c *Case) Data() json.RawMessage {
 	return envelope.Data
 }
 
-// Cases are all recorded answers in the order of their files.
-func Cases() []Case {
+// Cases are all recorded answers in the order of their files. They are shared:
+// not for changing.
+func Cases() []Case { return cases() }
+
+var cases = sync.OnceValue(readCases)
+
+func readCases() []Case {
 	names, err := fs.Glob(files, "testdata/*.json")
 	if err != nil {
 		panic(err)

@@ -272,8 +272,8 @@ func (a *Reply) bytes(zip bool) []byte {
 	}
 	if zip && len(body) > 1024 {
 		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		_, _ = w.Write(body) // a Buffer takes all
+		w, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed) // a level there is
+		_, _ = w.Write(body)                            // a Buffer takes all
 		_ = w.Close()
 		body = z.Bytes()
 		header = append(header, "Content-Encoding: gzip")
