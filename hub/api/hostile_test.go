@@ -199,6 +199,20 @@ func TestOversizeIsHeard(t *testing.T) {
 	}
 }
 
+// Whatever framing a stranger's body has, what it hears is that it is one.
+func TestStrangersOfEveryFraming(t *testing.T) {
+	h := newHub(t)
+	for _, framing := range []string{
+		"Content-Length: 1\r\n\r\nx", "Content-Length: 0\r\n\r\n", "\r\n", "Content-Length: 4194305\r\n\r\n{",
+		"Transfer-Encoding: chunked\r\n\r\n4\r\n{}{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz",
+	} {
+		r := h.raw(t, "POST "+reportPath+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+wrongKey+"\r\n"+framing)
+		if len(r) != 1 || r[0].status != 401 {
+			t.Errorf("%q: %+v", framing, r)
+		}
+	}
+}
+
 // A bomb is put out at the limit, before it is inflated.
 func TestGzipBomb(t *testing.T) {
 	h := newHub(t)
