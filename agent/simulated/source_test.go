@@ -31,16 +31,16 @@ func TestReportIsAFunctionOfSeedProfileAndTime(t *testing.T) {
 // that no machine has.
 func TestHostsDifferAndTheirFiguresArePossible(t *testing.T) {
 	sizes, guests := map[uint64]bool{}, map[int]bool{}
-	for seed := range uint64(64) {
+	for seed := range uint64(40) {
 		s := New(seed, Presets()[seed%8].Profile(time.Hour))
-		for h := range 48 {
+		for h := range 16 {
 			r := s.ReportAt(noon.Add(time.Duration(h) * 31 * time.Minute))
 			sizes[r.Host.MemoryTotalBytes], guests[len(r.Guests)] = true, true
 			checkPossible(t, seed, &r)
 		}
 	}
 	if len(sizes) < 4 || len(guests) < 12 {
-		t.Errorf("64 hosts have %d sizes and %d counts of guests", len(sizes), len(guests))
+		t.Errorf("40 hosts have %d sizes and %d counts of guests", len(sizes), len(guests))
 	}
 }
 
@@ -63,9 +63,9 @@ func checkPossible(t *testing.T, seed uint64, r *messages.Report) {
 // Protects the graphs' point: a day has a quiet and a busy half.
 func TestLoadFollowsTheDay(t *testing.T) {
 	var night, day float64
-	for seed := range uint64(50) {
+	for seed := range uint64(20) {
 		s := New(seed, Profile{})
-		for m := range 60 {
+		for m := range 30 {
 			night += s.ReportAt(noon.Add(-9*time.Hour + time.Duration(m)*time.Minute)).Host.CPUUsedRatio
 			day += s.ReportAt(noon.Add(3*time.Hour + time.Duration(m)*time.Minute)).Host.CPUUsedRatio
 		}
@@ -75,7 +75,7 @@ func TestLoadFollowsTheDay(t *testing.T) {
 	}
 }
 
-// observed is what an hour-long watch of twelve cycles sees of a host.
+// observed is what a watch of some hours sees of a host.
 type observed struct{ silent, stopped, offline, skewed, full, boots int }
 
 func watch(s *Source, step time.Duration, n int) (o observed) {
@@ -104,9 +104,9 @@ func count(b bool) int {
 // Protects the demo: every preset shows what it is named for, for the share of
 // time it should, and nothing else.
 func TestPresetsMisbehaveAsNamedAndOnlySo(t *testing.T) {
-	const down, n = 60 * time.Second, 7200 // two hours, a second a step: 120 downs
+	const down, n = 60 * time.Second, 2400 // two hours, three seconds a step: 120 downs
 	for _, p := range Presets() {
-		o := watch(New(3, p.Profile(down)), time.Second, n)
+		o := watch(New(3, p.Profile(down)), 3*time.Second, n)
 		want := map[Preset]observed{
 			Healthy: {}, Silent: {silent: n / 3}, Flapping: {silent: n * 3 / 8}, Skewed: {skewed: n},
 			Stopping: {stopped: n / 4}, Offline: {offline: n / 5}, Reboots: {boots: 15}, Filling: {full: o.full},
