@@ -36,7 +36,7 @@ func errorBody(code messages.Code, message string) []byte {
 
 // The problems that requests have by themselves.
 var (
-	errUnauthorized   = newProblem(401, messages.CodeUnauthorized, "no valid key; want Authorization: Bearer <key>")
+	errUnauthorized   = newProblem(401, messages.CodeUnauthorized, "no valid key; want a header Authorization: Bearer KEY")
 	errSignIn         = newProblem(401, messages.CodeUnauthorized, "sign in with a link from the hub, or with the global key as the password")
 	errLinkUsed       = newProblem(401, messages.CodeUnauthorized, "this link was used or is too old; make another")
 	errForbidden      = newProblem(403, messages.CodeForbidden, "this key does not open this")

@@ -73,6 +73,15 @@ func (c *Config) ResumeGrace() int {
 	return c.PollIntervalSeconds + 60
 }
 
+// ConnsPerIP is the limit to hold: max_conns_per_ip, or none behind a proxy,
+// where everyone comes from one address.
+func (c *Config) ConnsPerIP() int {
+	if c.BehindProxy {
+		return 0
+	}
+	return c.MaxConnsPerIP
+}
+
 // TLS reports whether the hub ends TLS itself.
 func (c *Config) TLS() bool { return c.TLSCertFile != "" }
 

@@ -246,3 +246,14 @@ func TestWarnings(t *testing.T) {
 		t.Error("a threshold within the poll interval is not warned of")
 	}
 }
+
+// Behind a proxy every agent has the proxy's address: the limit would be the fleet's.
+func TestProxyLiftsTheLimitPerAddress(t *testing.T) {
+	c := Default()
+	if n := c.ConnsPerIP(); n != c.MaxConnsPerIP || n == 0 {
+		t.Errorf("%d without a proxy", n)
+	}
+	if c.BehindProxy = true; c.ConnsPerIP() != 0 {
+		t.Errorf("%d behind a proxy", c.ConnsPerIP())
+	}
+}
