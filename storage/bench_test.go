@@ -100,7 +100,7 @@ func BenchmarkEachHost(b *testing.B) {
 			id := messages.HostID(fmt.Sprintf("customer-%03d-%08x", i%997, i))
 			batch.PutHosts = append(batch.PutHosts, messages.Host{ID: id, CustomerID: id.Customer()})
 			s := sampleState
-			s.ID, s.Last = id, messages.ReportRef{}
+			s.ID, s.Last, s.Incident = id, messages.ReportRef{}, "" // most have none
 			batch.Hosts = append(batch.Hosts, s)
 		}
 		write(b, db, batch)

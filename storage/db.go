@@ -164,6 +164,7 @@ func (db *DB) stateOptions(o badger.Options) badger.Options {
 	o.MemTableSize = db.o.MemTableBytes
 	o.ValueThreshold = min(valueThreshold, db.o.MemTableBytes*batchPercentage/200)
 	o.ValueLogFileSize = stateLogFile
+	o.NumMemtables = 3
 	return o
 }
 
@@ -173,7 +174,6 @@ func (db *DB) openDay(name, dir string) (*badger.DB, error) {
 		o.ValueThreshold = historyThreshold
 		o.ValueLogFileSize = historyLogFile
 		o.NumMemtables = 2
-		o.NumCompactors = 2
 		return o
 	})
 }
@@ -188,6 +188,7 @@ func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Op
 		WithCompression(options.None).
 		WithBlockCacheSize(0).                                // blocks are mapped as they are
 		WithChecksumVerificationMode(options.NoVerification). // guard does it
+		WithNumCompactors(2).
 		WithMetricsEnabled(false)
 	known, isKnown := db.marks.known(name)
 	if err := guard(dir, known, isKnown, o); err != nil {
@@ -201,6 +202,9 @@ func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Op
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
 	}
 	adviseRandom(dir)
+	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil { // the names of what is new
+		return nil, errors.Join(fmt.Errorf("sync %s: %w", dir, err), b.Close())
+	}
 	return b, nil
 }
 

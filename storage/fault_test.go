@@ -162,7 +162,7 @@ var (
 // back as something else, and nothing is missing without a word.
 func TestNoFaultIsSilent(t *testing.T) {
 	dir, f := crashed(t)
-	rounds := 4
+	rounds := 2
 	if testing.Short() {
 		rounds = 1
 	}

@@ -217,7 +217,7 @@ func (h *history) quarantine(day uint32) error {
 			continue
 		}
 		h.log.Errorf("the history of %s is damaged: moved aside to %s; its reports cannot be read", dayName(day), to)
-		if err := os.Rename(h.path(day), to); err != nil {
+		if err := os.Rename(h.path(day), to); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("move damaged history aside: %w", err)
 		}
 		return syncDir(h.dir)

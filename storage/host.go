@@ -19,15 +19,26 @@ func (e *encoder) host(h *messages.Host) {
 }
 
 func (d *decoder) host(key []byte) messages.Host {
+	id := messages.HostID(key[1:])
 	return messages.Host{
-		ID:                  messages.HostID(key[1:]),
-		CustomerID:          messages.CustomerID(d.word()),
+		ID:                  id,
+		CustomerID:          d.ownerOf(id),
 		CreatedAt:           d.time(),
 		PollIntervalSeconds: int(d.int()),
 		DesiredGeneration:   d.uint(),
 		Desired:             d.bytes(),
 		DRRecord:            d.bytes(),
 	}
+}
+
+// ownerOf reads a customer's id; one that the host's id spells, as all do,
+// shares its memory, since a hub holds a million of them.
+func (d *decoder) ownerOf(id messages.HostID) messages.CustomerID {
+	v := d.take(d.uint())
+	if n := len(v); n <= len(id) && string(id[:n]) == string(v) {
+		return messages.CustomerID(id[:n])
+	}
+	return messages.CustomerID(v)
 }
 
 // Host reads an operator's intent for a host. Errors: ErrNotFound, ErrCorrupt.

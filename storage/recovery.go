@@ -205,15 +205,17 @@ func (db *DB) finishDrops() error {
 		return err
 	}
 	for _, day := range days {
-		if err := db.finishDrop(day); err != nil {
+		db.history.dropped[day] = db.meta.Batch
+		if err := db.finishDrop(day, db.meta.Batch); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (db *DB) finishDrop(day uint32) error {
-	through := db.meta.Batch
+// finishDrop records that a day was set aside with the batches up to through,
+// then removes it.
+func (db *DB) finishDrop(day uint32, through uint64) error {
 	w := batchWriter{db: db, txn: db.state.NewTransaction(true)}
 	defer w.txn.Discard()
 	if err := w.put(dropKey(day), func(e *encoder) { e.uint(through) }); err != nil {
@@ -222,7 +224,6 @@ func (db *DB) finishDrop(day uint32) error {
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("record that %s was dropped: %w", dayName(day), err)
 	}
-	db.history.setDropped(day, through)
 	if err := os.RemoveAll(db.history.path(day) + droppedSuffix); err != nil {
 		return fmt.Errorf("remove the history of %s: %w", dayName(day), err)
 	}

@@ -70,15 +70,19 @@ func (db *DB) DropDay(day uint32) error {
 	if today {
 		return fmt.Errorf("drop %s: %w", dayName(day), ErrBusy)
 	}
-	if err := db.history.setAside(day); err != nil {
+	db.mu.Lock()
+	through := db.meta.Batch
+	db.mu.Unlock()
+	if err := db.history.setAside(day, through); err != nil {
 		return fmt.Errorf("drop %s: %w", dayName(day), err)
 	}
 	db.marks.forget(dayMark(day))
-	return db.finishDrop(day)
+	return db.finishDrop(day, through)
 }
 
-// setAside takes a day away from its readers, when the last one left.
-func (h *history) setAside(day uint32) error {
+// setAside takes a day away from its readers, when the last one left. Batches
+// up to through go with it.
+func (h *history) setAside(day uint32, through uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, err := os.Stat(h.path(day)); err != nil {
@@ -93,11 +97,6 @@ func (h *history) setAside(day uint32) error {
 	if err := os.Rename(h.path(day), h.path(day)+droppedSuffix); err != nil {
 		return err
 	}
-	return syncDir(h.dir)
-}
-
-func (h *history) setDropped(day uint32, through uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.dropped[day] = through
+	return syncDir(h.dir)
 }

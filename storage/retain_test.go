@@ -214,3 +214,18 @@ func swap(t *testing.T, db *DB, f *fleet) {
 	}
 	raw(t, db, textKey(prefixState, f.hosts[1]), bytes.Clone(v))
 }
+
+// A day that somebody removed by hand does not stop the reports of that day.
+func TestRemovedDayIsBegunAgain(t *testing.T) {
+	db, f, days := threeDays(t)
+	db.Close()
+	if err := os.RemoveAll(db.history.path(days[2])); err != nil {
+		t.Fatal(err)
+	}
+	db = openTest(t, db.dir)
+	f.at = f.at.AddDate(0, 0, -1)
+	write(t, db, f.report(10))
+	if _, err := db.Report(f.hosts[0], f.of[f.hosts[0]][3]); err != nil {
+		t.Error(err)
+	}
+}
