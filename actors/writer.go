@@ -242,18 +242,30 @@ func (w *Writer) cut() *cut {
 	w.assigned.batch++
 	b.Sequence, b.At = w.assigned.batch, now.Wall
 	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
-	n := 0
-	for rows, bytes := 0, 0; n < len(w.pending) && rows < maxBatchRows && bytes < maxBatchBytes; n++ {
-		m := w.pending[n]
+	n, reports := w.fits()
+	b.Reports, b.Hosts = make([]messages.StoredReport, 0, reports), make([]messages.HostState, 0, n)
+	for _, m := range w.pending[:n] {
 		w.add(b, m)
-		rows += m.rows()
-		bytes += m.bytes()
 	}
 	b.writes = slices.Clone(w.pending[:n])
 	w.pending = append(w.pending[:0], w.pending[n:]...)
 	clear(w.pending[len(w.pending):cap(w.pending)])
 	b.Deliveries = append(b.Deliveries, w.outbox.changed()...)
 	return b
+}
+
+// fits is how many pending writes fit into one batch, and how many of them bring
+// a report.
+func (w *Writer) fits() (n, reports int) {
+	for rows, bytes := 0, 0; n < len(w.pending) && rows < maxBatchRows && bytes < maxBatchBytes; n++ {
+		m := w.pending[n]
+		rows += m.rows()
+		if m.report != nil {
+			reports++
+			bytes += len(m.report.Body)
+		}
+	}
+	return n, reports
 }
 
 // rows is about how many rows of the store a write touches.
@@ -263,14 +275,6 @@ func (m *write) rows() int {
 		n += len(m.guests.Guests)
 	}
 	return n
-}
-
-// bytes is how much of a body a write brings.
-func (m *write) bytes() int {
-	if m.report == nil {
-		return 0
-	}
-	return len(m.report.Body)
 }
 
 // add numbers a write and puts it into the batch.
