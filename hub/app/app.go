@@ -53,6 +53,9 @@ type App struct {
 // with Stop, and should when Failed tells that it cannot go on.
 func Start(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
 	a := &App{cfg: cfg, version: version, log: log, started: time.Now(), fatal: make(chan error, 1)}
+	for _, w := range cfg.Warnings() {
+		log.Warn().Str("setting", w).Msg("is this meant?")
+	}
 	key, created, err := cfg.EnsureGlobalKey()
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 func apiConfig(c *config.Config, version string) api.Config {
 	return api.Config{
-		Version: version, MaxBodyBytes: c.MaxBodyBytes, MaxConnsPerIP: c.MaxConnsPerIP,
+		Version: version, MaxBodyBytes: c.MaxBodyBytes, MaxConnsPerIP: c.ConnsPerIP(),
 		AllowPrivateRoutes: c.AllowPrivateRoutes, ExternalURL: c.ExternalURL,
 		TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile,
 	}
