@@ -40,6 +40,7 @@ func NewHub(program, dir string, s Settings) (*Hub, error) {
 	h.Admin = NewAdmin(addr, NewKey())
 	h.env = []string{
 		"FELHOM_HUB_LISTEN=" + addr, "FELHOM_HUB_DATA_DIR=" + h.Dir, "FELHOM_HUB_GLOBAL_KEY=" + h.Key,
+		"STANDIN_FAULT=" + os.Getenv("STANDIN_FAULT"), // a hub knows nothing of it; see ../standin
 	}
 	for name, value := range s {
 		h.env = append(h.env, "FELHOM_HUB_"+name+"="+value)
