@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -91,6 +93,9 @@ func (s *session) findKey(c *config.Config) (messages.Secret, error) {
 // explain gives an error of the client the hint that its cause deserves.
 func (s *session) explain(err error) error {
 	var refused *APIError
+	if lost := new(*url.Error); errors.As(err, lost) {
+		err = fmt.Errorf("ask the hub at %s: %w", s.url, (*lost).Err) // without the query that it repeats
+	}
 	switch {
 	case err == nil, hintOf(err) != "":
 		return err
