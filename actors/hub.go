@@ -38,7 +38,8 @@ type Past struct {
 	Batch     uint64
 	Event     uint64
 	Delivery  uint64
-	NewestID  string // the largest ULID given out; "" when none was
+	BatchAt   time.Time // hub's clock at the newest batch
+	NewestID  string    // of an event: ids go on behind it; "" when there is none
 	Customers []messages.Customer
 	Routes    []messages.Route
 	Pending   []messages.Delivery // by sequence
@@ -119,7 +120,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
 	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{
-		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), ids: newIDSource(cfg.Past.NewestID),
+		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
 		assigned: at, durable: at, log: part("writer"),
 	})
 	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})
@@ -147,9 +148,10 @@ func customerEntries(cs []messages.Customer) map[messages.CustomerID]*customerEn
 	return m
 }
 
-// Open says that agents are being listened to; Close that they are not any
-// more. Silence counts only in between.
-func (h *Hub) Open()  { h.engine.Send(h.ingest, DoorOpened{}) }
+// Open says that agents are being listened to. Silence counts from then on.
+func (h *Hub) Open() { h.engine.Send(h.ingest, DoorOpened{}) }
+
+// Close says that they are not any more.
 func (h *Hub) Close() { h.engine.Send(h.ingest, DoorClosed{}) }
 
 // Now is the present moment on the hub's clocks.

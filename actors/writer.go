@@ -338,13 +338,17 @@ type idSource struct {
 	entropy *ulid.MonotonicEntropy
 }
 
-// newIDSource continues after the newest id that was given out; "" when none was.
-func newIDSource(newest string) idSource {
+// newIDSource continues after the newest id, "" when there is none, and after
+// the instant of the newest batch, which gave ids to more than events.
+func newIDSource(newest string, at time.Time) idSource {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails (crypto/rand)
 	s := idSource{entropy: ulid.Monotonic(rand.NewChaCha8(seed), 0)}
 	if id, err := ulid.Parse(newest); err == nil {
 		s.ms = id.Time() + 1
+	}
+	if !at.IsZero() {
+		s.ms = max(s.ms, ulid.Timestamp(at)+1)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"felhom.eu/messages"
 )
@@ -22,8 +23,8 @@ const (
 	maxBlob     = math.MaxInt32
 )
 
-// blobOf encodes the reports of a batch.
-func blobOf(key []byte, reports []messages.StoredReport) ([]byte, error) {
+// blobOf encodes the reports of a batch into buf's memory, or into more.
+func blobOf(buf, key []byte, reports []messages.StoredReport) ([]byte, error) {
 	size := blobHead + len(reports)*blobRow
 	for i := range reports {
 		size += len(reports[i].Body) + 160
@@ -32,7 +33,7 @@ func blobOf(key []byte, reports []messages.StoredReport) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes of reports", ErrTooBig, size)
 	}
 	first := blobHead + len(reports)*blobRow
-	e := encoder{make([]byte, first, size)}
+	e := encoder{slices.Grow(buf[:0], size)[:first]}
 	e.b[0] = blobVersion
 	binary.BigEndian.PutUint32(e.b[5:], uint32(len(reports)))
 	for i := range reports {
@@ -58,9 +59,9 @@ func indexSum(key, head []byte) uint32 {
 }
 
 func entrySum(key []byte, i int, b []byte) uint32 {
-	sum := crc32.Update(0, castagnoli, key)
-	sum = crc32.Update(sum, castagnoli, binary.BigEndian.AppendUint32(nil, uint32(i)))
-	return crc32.Update(sum, castagnoli, b)
+	var place [blobKeySize + 4]byte // key | index
+	binary.BigEndian.PutUint32(place[copy(place[:blobKeySize], key):], uint32(i))
+	return crc32.Update(crc32.Checksum(place[:], castagnoli), castagnoli, b)
 }
 
 // blob is a value whose index was checked.

@@ -26,6 +26,7 @@ const (
 	minFreeBytes    = 64 << 20
 	maxFreeReserve  = 1 << 30 // 2 % of a large file system is more than anyone wants idle
 	housekeepEvery  = time.Second
+	maxScratch      = 8 << 20
 	maxBodiesAhead  = 4 // batches whose bodies may wait for their state
 	valueThreshold  = 1 << 20
 	batchPercentage = 15 // of a memtable: what Badger takes in one transaction
@@ -76,6 +77,7 @@ type DB struct {
 
 	bodiesMu sync.Mutex // one WriteBodies at a time
 	today    *dayStore  // held by it
+	scratch  []byte     // the memory of its last blob
 	stateMu  sync.Mutex // one WriteState at a time
 	backups  sync.RWMutex
 

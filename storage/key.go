@@ -64,3 +64,6 @@ func lossKey(l Loss) []byte {
 func blobKey(batch uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, batch)
 }
+
+// blobKeySize is the length of a blob's key.
+const blobKeySize = 8

@@ -69,9 +69,12 @@ func (db *DB) writeBlob(b *messages.Batch) error {
 		return err
 	}
 	key := blobKey(b.Sequence)
-	v, err := blobOf(key, b.Reports)
+	v, err := blobOf(db.scratch, key, b.Reports)
 	if err != nil {
 		return err
+	}
+	if cap(v) <= maxScratch {
+		db.scratch = v // Badger has copied it when the update returns
 	}
 	if len(v) > historyLogFile {
 		return fmt.Errorf("%w: %d bytes of reports, the limit is %d", ErrTooBig, len(v), historyLogFile)

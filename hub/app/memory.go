@@ -2,7 +2,6 @@ package app
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 
 	"felhom.eu/actors"
@@ -12,15 +11,6 @@ import (
 
 // memory is the store as the actors see it.
 type memory struct{ *storage.DB }
-
-// WriteBodies implements actors.Store.
-func (m memory) WriteBodies(b *messages.Batch) error {
-	err := m.DB.WriteBodies(b)
-	if errors.Is(err, storage.ErrFull) {
-		return fmt.Errorf("%w: %w", messages.ErrFull, err)
-	}
-	return err
-}
 
 // Host implements actors.Memory.
 func (m memory) Host(id messages.HostID) (messages.Host, messages.HostState, error) {
@@ -63,7 +53,7 @@ func (m memory) past() (actors.Past, error) {
 	r := m.Recovery()
 	p := actors.Past{
 		Ledger: r.Ledger, Batch: r.BatchSequence, Event: r.EventSequence, Delivery: r.DeliverySequence,
-		NewestID: string(r.EventID),
+		BatchAt: r.BatchAt, NewestID: string(r.EventID),
 	}
 	err := cmp.Or(
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
