@@ -102,16 +102,17 @@ func (h *Host) wait(m any) {
 
 func (h *Host) report(c *actor.Context, m *record) {
 	now := h.hub.clock.Now()
-	next, v, events := onReport(h.state, &m.sum, now)
+	w := &hostWrite{next: h.state, asked: m}
+	v, events := onReport(&w.next, &m.sum, now)
 	if v == repeat {
 		h.hub.stats.Repeats.Add(1)
 		m.answer(nil)
 		return
 	}
 	if v == fresh {
-		next.IntervalSecs = uint16(h.hub.interval(h.entry))
+		w.next.IntervalSecs = uint16(h.hub.interval(h.entry))
+		h.noteGuests(w, m, now)
 	}
-	w := &hostWrite{next: next, asked: m}
 	w.stored = messages.StoredReport{
 		HostID: h.state.ID, ReceivedAt: now.Wall, Previous: h.state.Last, Older: v == older,
 		Figures: m.sum.Figures, Body: m.body,
@@ -119,22 +120,23 @@ func (h *Host) report(c *actor.Context, m *record) {
 	if m.sum.ReportedAt != 0 {
 		w.stored.ReportedAt = time.Unix(0, m.sum.ReportedAt)
 	}
-	if v == fresh && !m.sum.GuestsUnknown && m.sum.GuestHash != h.state.GuestHash {
-		w.guests = h.guests(m, now)
-		w.next.GuestHash = m.sum.GuestHash
-	}
 	w.report, w.events = &w.stored, events
 	h.commit(c, w)
 }
 
-// guests decodes the report's guests the slow way: only when they changed.
-func (h *Host) guests(m *record, now Moment) *messages.GuestsSeen {
+// noteGuests adds the guests to a write when they are known and not those of
+// the report before.
+func (h *Host) noteGuests(w *hostWrite, m *record, now Moment) {
+	if m.sum.GuestsUnknown || m.sum.GuestHash == h.state.GuestHash {
+		return
+	}
 	guests, err := messages.DecodeGuests(m.body)
 	if err != nil { // Scan took the same body: a bug, but not the host's
 		h.hub.log.Error().Err(err).Str("host", string(h.state.ID)).Msg("guests not decoded")
-		return nil
+		return
 	}
-	return &messages.GuestsSeen{HostID: h.state.ID, At: now.Wall, Guests: guests}
+	w.guests = &messages.GuestsSeen{HostID: h.state.ID, At: now.Wall, Guests: guests}
+	w.next.GuestHash = m.sum.GuestHash
 }
 
 func (h *Host) goodbye(c *actor.Context, m *farewell) {

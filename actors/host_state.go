@@ -73,30 +73,31 @@ func number(s *messages.HostState, r *messages.Summary) {
 	}
 }
 
-// onReport is what a report does to its host's state.
-func onReport(s messages.HostState, r *messages.Summary, now Moment) (messages.HostState, verdict, []messages.Event) {
-	v := classify(&s, r)
+// onReport is what a report does to its host's state. The state is changed in
+// place: a host hands in the copy that it means to write.
+func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, []messages.Event) {
+	v := classify(s, r)
 	if v == repeat {
-		return s, v, nil
+		return v, nil
 	}
-	number(&s, r)
+	number(s, r)
 	if v == older {
-		return s, v, nil
+		return v, nil
 	}
 	var events []messages.Event
 	if r.BootHash != 0 && s.BootHash != 0 && r.BootHash != s.BootHash {
-		events = append(events, rebooted(&s, now))
+		events = append(events, rebooted(s, now))
 	}
-	events = append(events, contact(&s, now)...)
+	events = append(events, contact(s, now)...)
 	s.ReportAt, s.ReportedAt = now.Wall.UnixNano(), r.ReportedAt
 	s.AgentVersion, s.UptimeSecs, s.Figures = r.AgentVersion, r.UptimeSecs, r.Figures
 	if r.BootHash != 0 {
 		s.BootHash = r.BootHash
 	}
-	if e, ok := skewed(&s, r, now); ok {
+	if e, ok := skewed(s, r, now); ok {
 		events = append(events, e)
 	}
-	return s, v, events
+	return v, events
 }
 
 // onGoodbye is what a planned shutdown does. It is a contact, and holds the

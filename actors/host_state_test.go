@@ -11,6 +11,12 @@ import (
 	"felhom.eu/messages"
 )
 
+// heard is onReport on a copy.
+func heard(s messages.HostState, r *messages.Summary, now Moment) (messages.HostState, verdict, []messages.Event) {
+	v, events := onReport(&s, r, now)
+	return s, v, events
+}
+
 // defaultRules are those of a hub whose operator configured nothing.
 var defaultRules = Rules{PollInterval: 15 * time.Minute, Stale: 30 * time.Minute, Down: time.Hour, ResumeGrace: 16 * time.Minute}
 
@@ -24,7 +30,7 @@ func momentAt(d time.Duration) Moment {
 
 // hostHeard is a host whose last contact was d after the world began.
 func hostHeard(d time.Duration) messages.HostState {
-	s, _, _ := onReport(newHost, &messages.Summary{}, momentAt(d))
+	s, _, _ := heard(newHost, &messages.Summary{}, momentAt(d))
 	return s
 }
 
@@ -70,7 +76,7 @@ func TestReportsAreOrdered(t *testing.T) {
 			s := newHost
 			for i, m := range tt.sends {
 				before := s
-				next, v, _ := onReport(s, &messages.Summary{StreamHash: m.stream, Sequence: m.sequence}, momentAt(time.Duration(i+1)*time.Minute))
+				next, v, _ := heard(s, &messages.Summary{StreamHash: m.stream, Sequence: m.sequence}, momentAt(time.Duration(i+1)*time.Minute))
 				if v != m.want {
 					t.Errorf("report %d: got verdict %d, want %d", i, v, m.want)
 				}
@@ -90,10 +96,10 @@ func TestReportsAreOrdered(t *testing.T) {
 // only the order may remember that it came.
 func TestAnOlderReportLeavesTheStateAlone(t *testing.T) {
 	newest := messages.Summary{StreamHash: 1, Sequence: 9, BootHash: 2, AgentVersion: "2", UptimeSecs: 900, Figures: messages.Figures{GuestTotal: 3}}
-	s, _, _ := onReport(newHost, &newest, momentAt(time.Hour))
+	s, _, _ := heard(newHost, &newest, momentAt(time.Hour))
 	s, _ = expire(s, defaultRules, momentAt(3*time.Hour), incident("one"))
 	late := messages.Summary{StreamHash: 1, Sequence: 5, BootHash: 1, AgentVersion: "1", UptimeSecs: 100, ReportedAt: 1, SentAt: 1}
-	got, v, events := onReport(s, &late, momentAt(4*time.Hour))
+	got, v, events := heard(s, &late, momentAt(4*time.Hour))
 	if v != older || len(events) != 0 {
 		t.Errorf("got verdict %d and %s", v, types(events))
 	}
@@ -234,7 +240,7 @@ func TestGoodbyeHoldsTheAlarm(t *testing.T) {
 func TestGoodbyeOfAnAgentThatIsGone(t *testing.T) {
 	s := newHost
 	for i, stream := range []uint64{1, 2} {
-		s, _, _ = onReport(s, &messages.Summary{StreamHash: stream, Sequence: 1}, momentAt(time.Duration(i)*time.Minute))
+		s, _, _ = heard(s, &messages.Summary{StreamHash: stream, Sequence: 1}, momentAt(time.Duration(i)*time.Minute))
 	}
 	by := worldBegan.Add(5 * time.Hour)
 	g := messages.Goodbye{SentAt: worldBegan, BackBy: &by}
@@ -250,7 +256,7 @@ func TestGoodbyeOfAnAgentThatIsGone(t *testing.T) {
 func TestAReportEndsTheHold(t *testing.T) {
 	by := worldBegan.Add(20 * time.Hour)
 	s, _, _ := onGoodbye(hostHeard(0), messages.Goodbye{SentAt: worldBegan, Reason: "reboot", BackBy: &by}, 0, momentAt(time.Minute))
-	s, _, _ = onReport(s, &messages.Summary{}, momentAt(time.Hour))
+	s, _, _ = heard(s, &messages.Summary{}, momentAt(time.Hour))
 	_, events := expire(s, defaultRules, momentAt(90*time.Minute), incident("one"))
 	if types(events) != "host_stale" || events[0].Detail.Planned || events[0].Detail.Reason != "" {
 		t.Errorf("got %+v", events)
@@ -288,7 +294,7 @@ func TestRecoverySaysHowLong(t *testing.T) {
 			now := momentAt(tt.heard)
 			now.Wall = now.Wall.Add(tt.step)
 			s, told := expire(hostHeard(0), defaultRules, now, incident("one"))
-			s, _, events := onReport(s, &messages.Summary{}, now)
+			s, _, events := heard(s, &messages.Summary{}, now)
 			if s.Phase != messages.PhaseOK || s.Incident != "" {
 				t.Errorf("phase %s, incident %q after contact", s.Phase, s.Incident)
 			}
@@ -327,7 +333,7 @@ func TestRebootIsTold(t *testing.T) {
 		s := newHost
 		var told []messages.Event
 		for _, b := range tt.boots {
-			next, _, events := onReport(s, &messages.Summary{BootHash: uint64(b - '0')}, momentAt(0))
+			next, _, events := heard(s, &messages.Summary{BootHash: uint64(b - '0')}, momentAt(0))
 			s, told = next, append(told, events...)
 		}
 		if got := types(told); got != tt.want {
@@ -374,7 +380,7 @@ func TestClockSkewIsRaisedOnce(t *testing.T) {
 				return now.Wall.Add(d).UnixNano()
 			}
 			for i, r := range tt.reports {
-				next, _, events := onReport(s, &messages.Summary{ReportedAt: against(r.reported), SentAt: against(r.sent)}, now)
+				next, _, events := heard(s, &messages.Summary{ReportedAt: against(r.reported), SentAt: against(r.sent)}, now)
 				var got string
 				for _, e := range events {
 					got += e.Summary
@@ -395,7 +401,7 @@ func TestClockSkewIsRaisedOnce(t *testing.T) {
 // believes the time to be.
 func TestAgentsClockNeverTouchesLiveness(t *testing.T) {
 	for _, reported := range []int64{0, 1, -1, worldBegan.Add(-9 * time.Hour).UnixNano(), worldBegan.Add(9000 * time.Hour).UnixNano()} {
-		s, _, _ := onReport(newHost, &messages.Summary{ReportedAt: reported, SentAt: reported}, momentAt(time.Hour))
+		s, _, _ := heard(newHost, &messages.Summary{ReportedAt: reported, SentAt: reported}, momentAt(time.Hour))
 		at, armed := deadline(&s, defaultRules, NeverResumed)
 		if want := messages.Listened(90 * time.Minute); !armed || at != want || s.ContactAt != worldBegan.Add(time.Hour).UnixNano() {
 			t.Errorf("reported at %d: due at %v, want %v", reported, at.Duration(), want.Duration())
@@ -407,9 +413,9 @@ func TestAgentsClockNeverTouchesLiveness(t *testing.T) {
 // host when it was last heard.
 func TestEventsSayWhatWasKnown(t *testing.T) {
 	known := messages.Figures{GuestTotal: 7, GuestRunning: 5, Cloudflared: "active"}
-	s, _, _ := onReport(newHost, &messages.Summary{Figures: known}, momentAt(0))
+	s, _, _ := heard(newHost, &messages.Summary{Figures: known}, momentAt(0))
 	s, told := expire(s, defaultRules, momentAt(2*time.Hour), incident("one"))
-	_, _, back := onReport(s, &messages.Summary{Figures: messages.Figures{GuestTotal: 1}}, momentAt(3*time.Hour))
+	_, _, back := heard(s, &messages.Summary{Figures: messages.Figures{GuestTotal: 1}}, momentAt(3*time.Hour))
 	for _, e := range append(told, back...) {
 		if e.Detail.GuestTotal != 7 || e.Detail.GuestRunning != 5 || e.Detail.Cloudflared != "active" {
 			t.Errorf("%s knows %+v", e.Type, e.Detail)

@@ -253,7 +253,7 @@ func (h *modelHub) report(i int, r messages.Summary) (durable, acked bool, v ver
 		return false, false, fresh
 	}
 	now := h.now()
-	next, v, events := onReport(h.states[i], &r, now)
+	next, v, events := heard(h.states[i], &r, now)
 	switch {
 	case h.mutant == repeatsCount && v != fresh:
 		events = contact(&next, now)

@@ -23,16 +23,6 @@ func Decode(body []byte) (Report, error) {
 	return r, nil
 }
 
-// DecodeGuests reads only the guests of a report that Scan accepted.
-func DecodeGuests(body []byte) ([]Guest, error) {
-	var d decoder
-	guests := d.guests(d.members("", body))
-	if d.err != nil {
-		return nil, d.err
-	}
-	return guests, nil
-}
-
 // checkJSON holds a document to what encoding/json lets pass: invalid UTF-8, lone
 // surrogates, a key given twice, any depth.
 func checkJSON(body []byte) error {

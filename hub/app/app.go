@@ -86,7 +86,7 @@ func (a *App) open(global messages.Secret) error {
 	send := sender{notify.New(a.cfg.AllowPrivateRoutes, "felhom-hub/"+a.version)}
 	a.hub, err = actors.NewHub(actors.Config{
 		Rules: rules(&a.cfg), GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
-		Read: readClocks, Memory: memory{a.db}, Keys: index{keys}, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
+		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
 		Past: past, Log: a.log, Fatal: a.fail,
 	})
 	if err != nil {
