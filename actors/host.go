@@ -61,7 +61,7 @@ func (h *Host) Receive(c *actor.Context) {
 		h.settle(c, m)
 	case loadHost:
 		h.load(c)
-	case hostLoaded:
+	case *hostLoaded:
 		h.loaded(c, m)
 	case checkDeadline:
 		h.due = 0
@@ -102,7 +102,8 @@ func (h *Host) wait(m any) {
 
 func (h *Host) report(c *actor.Context, m *record) {
 	now := h.hub.clock.Now()
-	w := &hostWrite{next: h.state, asked: m}
+	w := &hostWrite{asked: m}
+	w.next = h.state
 	v, events := onReport(&w.next, &m.sum, now)
 	if v == repeat {
 		h.hub.stats.Repeats.Add(1)
@@ -113,10 +114,8 @@ func (h *Host) report(c *actor.Context, m *record) {
 		w.next.IntervalSecs = uint16(h.hub.interval(h.entry))
 		h.noteGuests(w, m, now)
 	}
-	w.stored = messages.StoredReport{
-		HostID: h.state.ID, ReceivedAt: now.Wall, Previous: h.state.Last, Older: v == older,
-		Figures: m.sum.Figures, Body: m.body,
-	}
+	w.stored.HostID, w.stored.ReceivedAt, w.stored.Previous = h.state.ID, now.Wall, h.state.Last
+	w.stored.Older, w.stored.Figures, w.stored.Body = v == older, m.sum.Figures, m.body
 	if m.sum.ReportedAt != 0 {
 		w.stored.ReportedAt = time.Unix(0, m.sum.ReportedAt)
 	}
@@ -260,11 +259,11 @@ func (h *Host) load(c *actor.Context) {
 	engine, self, id, store := c.Engine(), c.PID(), h.state.ID, h.hub.store
 	go func() {
 		s, err := store.HostState(id)
-		engine.Send(self, hostLoaded{s, err})
+		engine.Send(self, &hostLoaded{s, err})
 	}()
 }
 
-func (h *Host) loaded(c *actor.Context, m hostLoaded) {
+func (h *Host) loaded(c *actor.Context, m *hostLoaded) {
 	if m.err != nil {
 		h.hub.log.Error().Err(m.err).Str("host", string(h.state.ID)).Msg("host state not read")
 		engine, self := c.Engine(), c.PID()

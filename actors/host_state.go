@@ -84,35 +84,33 @@ func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, 
 	if v == older {
 		return v, nil
 	}
-	var events []messages.Event
+	var told news
 	if r.BootHash != 0 && s.BootHash != 0 && r.BootHash != s.BootHash {
-		events = append(events, rebooted(s, now))
+		told.rebooted(s, now)
 	}
-	events = append(events, contact(s, now)...)
+	contact(s, now, &told)
 	s.ReportAt, s.ReportedAt = now.Wall.UnixNano(), r.ReportedAt
 	s.AgentVersion, s.UptimeSecs, s.Figures = r.AgentVersion, r.UptimeSecs, r.Figures
 	if r.BootHash != 0 {
 		s.BootHash = r.BootHash
 	}
-	if e, ok := skewed(s, r, now); ok {
-		events = append(events, e)
-	}
-	return v, events
+	noteSkew(s, r, now, &told)
+	return v, told
 }
 
 // onGoodbye is what a planned shutdown does. It is a contact, and holds the
 // alarms until the host said to be back, by its own clock's difference. One
 // from a new host, or of an older stream, is not heard.
-func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (_ messages.HostState, events []messages.Event, heard bool) {
+func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (_ messages.HostState, told news, heard bool) {
 	if s.Phase == messages.PhaseNew || stream != 0 && slices.Contains(s.Retired[:], stream) {
 		return s, nil, false
 	}
-	events = contact(&s, now)
+	contact(&s, now, &told)
 	s.HeldReason = heldReason(g.Reason)
 	if g.BackBy != nil {
 		s.HeldUntil = now.At.Add(min(max(g.BackBy.Sub(g.SentAt), 0), maxHold))
 	}
-	return s, events, true
+	return s, told, true
 }
 
 // heldReason is what the state keeps of a goodbye's reason: one line, whole
@@ -125,28 +123,31 @@ func heldReason(reason string) string {
 	return strings.ToValidUTF8(reason[:min(len(reason), maxHoldReason)], "")
 }
 
+// news are the events that a rule tells. They are large and rare: what makes one
+// is a function of its own, so that the stack of a report, which tells none, is small
+// enough never to be grown.
+type news []messages.Event
+
 // contact resets the switch, and says so when it had fired.
-func contact(s *messages.HostState, now Moment) []messages.Event {
-	var events []messages.Event
+func contact(s *messages.HostState, now Moment, told *news) {
 	if s.Phase == messages.PhaseStale || s.Phase == messages.PhaseDown {
-		events = append(events, recovered(s, now))
+		told.recovered(s, now)
 	}
 	if s.Phase != messages.PhaseOK {
 		s.Phase, s.PhaseSince = messages.PhaseOK, now.Wall.UnixNano()
 	}
 	s.ContactAt, s.ContactHeard = now.Wall.UnixNano(), now.At
 	s.Incident, s.HeldUntil, s.HeldReason = "", 0, ""
-	return events
 }
 
 // expire is what silence does: every transition that is due by now, in order.
 // newIncident names the incident of a host that just fell silent.
 func expire(s messages.HostState, r Rules, now Moment, newIncident func() messages.IncidentID) (messages.HostState, []messages.Event) {
-	var events []messages.Event
+	var told news
 	for {
 		at, armed := deadline(&s, r, now.Resumed)
 		if !armed || now.At < at {
-			return s, events
+			return s, told
 		}
 		typ := messages.HostDown
 		s.Phase++
@@ -154,7 +155,7 @@ func expire(s messages.HostState, r Rules, now Moment, newIncident func() messag
 			typ, s.Incident = messages.HostStale, newIncident()
 		}
 		s.PhaseSince = now.Wall.UnixNano()
-		events = append(events, silent(&s, typ, now))
+		told.silent(&s, typ, now)
 	}
 }
 
@@ -173,7 +174,7 @@ func deadline(s *messages.HostState, r Rules, resumed messages.Listened) (at mes
 	return max(at, s.HeldUntil, resumed.Add(r.ResumeGrace)), true
 }
 
-func silent(s *messages.HostState, typ messages.EventType, now Moment) messages.Event {
+func (n *news) silent(s *messages.HostState, typ messages.EventType, now Moment) {
 	silence := (now.At - s.ContactHeard).Duration()
 	e := about(s, typ, now)
 	e.Detail.SilenceSeconds = int64(silence.Seconds())
@@ -188,10 +189,10 @@ func silent(s *messages.HostState, typ messages.EventType, now Moment) messages.
 	}
 	e.Detail.Reason = s.HeldReason
 	e.Summary = string(s.ID) + " " + words
-	return e
+	*n = append(*n, e)
 }
 
-func recovered(s *messages.HostState, now Moment) messages.Event {
+func (n *news) recovered(s *messages.HostState, now Moment) {
 	// A clock that stepped back must not make an outage shorter than the
 	// silence the hub listened to.
 	silence := (now.At - s.ContactHeard).Duration()
@@ -200,35 +201,38 @@ func recovered(s *messages.HostState, now Moment) messages.Event {
 	e.Detail.SilenceSeconds, e.Detail.DurationSeconds = int64(silence.Seconds()), int64(out.Seconds())
 	e.Detail.Planned, e.Detail.Reason = s.HeldUntil != 0, s.HeldReason
 	e.Summary = fmt.Sprintf("%s is back after %s", s.ID, inWords(out))
-	return e
+	*n = append(*n, e)
 }
 
-func rebooted(s *messages.HostState, now Moment) messages.Event {
+func (n *news) rebooted(s *messages.HostState, now Moment) {
 	e := about(s, messages.HostRebooted, now)
 	e.IncidentID = ""
 	e.Detail.Planned, e.Detail.Reason = s.HeldUntil != 0, s.HeldReason
 	e.Summary = string(s.ID) + " has rebooted"
-	return e
+	*n = append(*n, e)
 }
 
-// skewed keeps the skew of the newest contact and raises clock_skew once when
-// it grows past the limit. The request's Date header tells the agent's clock at
+// noteSkew keeps the skew of the newest contact and tells of it once when it
+// grows past the limit. The request's Date header tells the agent's clock at
 // sending; reported_at of a report that waited in a backlog would not.
-func skewed(s *messages.HostState, r *messages.Summary, now Moment) (messages.Event, bool) {
+func noteSkew(s *messages.HostState, r *messages.Summary, now Moment, told *news) {
 	sent := r.SentAt
 	if sent == 0 {
 		sent = r.ReportedAt
 	}
 	if sent == 0 {
-		return messages.Event{}, false
+		return
 	}
 	skew := time.Unix(0, sent).Sub(now.Wall)
 	s.SkewSecs = int32(min(max(skew.Seconds(), math.MinInt32), math.MaxInt32))
 	was := s.SkewAlarmed
 	s.SkewAlarmed = skew.Abs() > skewAlarm || was && skew.Abs() > skewReturn
-	if was || !s.SkewAlarmed {
-		return messages.Event{}, false
+	if !was && s.SkewAlarmed {
+		told.skewed(s, skew, now)
 	}
+}
+
+func (n *news) skewed(s *messages.HostState, skew time.Duration, now Moment) {
 	e := about(s, messages.ClockSkew, now)
 	e.Detail.SkewSeconds = int64(s.SkewSecs)
 	direction := "ahead"
@@ -236,7 +240,7 @@ func skewed(s *messages.HostState, r *messages.Summary, now Moment) (messages.Ev
 		direction = "behind"
 	}
 	e.Summary = fmt.Sprintf("%s: clock is %s %s", s.ID, inWords(skew.Abs()), direction)
-	return e, true
+	*n = append(*n, e)
 }
 
 // about starts an event of a host with what the hub last knew of it.

@@ -103,7 +103,9 @@ func (h *modelHub) start() {
 	for i := range h.timers {
 		h.timers[i] = 0
 		if s := &h.states[i]; h.mutant == toldAtStart && s.Phase == messages.PhaseDown {
-			h.told(i, silent(s, messages.HostDown, h.now()))
+			var n news
+			n.silent(s, messages.HostDown, h.now())
+			h.told(i, n[0])
 		}
 		h.arm(i)
 	}
