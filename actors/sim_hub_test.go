@@ -258,7 +258,7 @@ func (h *modelHub) report(i int, r messages.Summary) (durable, acked bool, v ver
 	next, v, events := heard(h.states[i], &r, now)
 	switch {
 	case h.mutant == repeatsCount && v != fresh:
-		events = contact(&next, now)
+		contact(&next, now, (*news)(&events))
 	case h.mutant == agentsClock && v == fresh:
 		next.ContactHeard = now.At.Add(time.Unix(0, r.ReportedAt).Sub(now.Wall))
 	case v == repeat:
