@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -83,33 +81,6 @@ func sentAt(h *fasthttp.RequestHeader) int64 {
 		return 0
 	}
 	return t.UnixNano()
-}
-
-// body is the request's body, inflated, at most limit bytes. It lives until the
-// handler returns.
-func (s *Server) body(ctx *fasthttp.RequestCtx, limit int) ([]byte, error) {
-	all := ctx.Request.Header.PeekAll(fasthttp.HeaderContentEncoding)
-	if len(all) > 1 {
-		return nil, errEncoding
-	}
-	var encoding []byte
-	if len(all) == 1 {
-		encoding = all[0]
-	}
-	switch {
-	case len(encoding) == 0, bytes.EqualFold(encoding, []byte("identity")):
-		return ctx.PostBody(), nil
-	case !bytes.EqualFold(encoding, []byte("gzip")):
-		return nil, errEncoding
-	}
-	body, err := ctx.Request.BodyGunzipWithLimit(limit)
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return nil, errBodyTooLarge
-	case err != nil:
-		return nil, errNotGzip
-	}
-	return body, nil
 }
 
 func (s *Server) answerReceipt(ctx *fasthttp.RequestCtx, r Receipt) {

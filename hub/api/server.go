@@ -88,6 +88,8 @@ type Server struct {
 	everyone *door
 	agents   *door
 
+	room      *room
+	inflaters inflaters
 	sessions  auth.Sessions
 	receipts  receipts
 	strangers tally
@@ -110,7 +112,8 @@ type counters struct {
 // New makes a Server that authenticates with keys and asks fleet. It listens
 // nowhere until Serve or ServeAgents.
 func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
-	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log}
+	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log, inflaters: newInflaters()}
+	s.room = newRoom(max(bodyRoom, 4*s.cfg.MaxBodyBytes), s.cfg.ReadTimeout+askTimeout)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers.log = log
 	s.everyone = newDoor(s, newTable(routes, func(*route) bool { return true }))
@@ -210,6 +213,7 @@ func (d *door) serve(ln net.Listener) error {
 
 // handle is outermost: fasthttp does not recover, and one panic would end the hub.
 func (d *door) handle(ctx *fasthttp.RequestCtx) {
+	defer d.forget(ctx)
 	defer d.recovered(ctx)
 	if err := d.dispatch(ctx); err != nil {
 		d.fail(ctx, err)
@@ -259,8 +263,8 @@ func plainLines(raw []byte) bool {
 	}
 }
 
-// headerReceived grants a body only to who may send one there. Without it 500
-// strangers that announce 4 MiB each cost 2 GiB.
+// headerReceived grants a body only to who may send one there, and only while
+// there is room. Without it 500 connections that announce 4 MiB each cost 2 GiB.
 func (d *door) headerReceived(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -268,15 +272,27 @@ func (d *door) headerReceived(h *fasthttp.RequestHeader) (c fasthttp.RequestConf
 			c = stranger
 		}
 	}()
+	d.room.release(h) // of a request that ended without a word
 	r, _, err := d.enter(h)
 	if err != nil {
 		return d.turnAway(h)
 	}
 	limit := d.bodyLimit(r)
-	if h.ContentLength() > limit {
+	switch {
+	case h.ContentLength() > limit:
 		h.Del(fasthttp.HeaderExpect) // the answer is final: no "100 Continue" before it
+	case !d.room.take(h, announced(h, limit)):
+		return d.turnAway(h)
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: limit}
+}
+
+// announced is how many bytes the body may have. Chunks do not say.
+func announced(h *fasthttp.RequestHeader, limit int) int {
+	if n := h.ContentLength(); n != -1 {
+		return n
+	}
+	return limit
 }
 
 // turnAway makes fasthttp refuse the body, of whatever framing, before it reads
@@ -307,6 +323,7 @@ func (s *Server) bodyLimit(r *route) int {
 // failed answers what fasthttp could not read as a request, and what it
 // stopped reading.
 func (d *door) failed(ctx *fasthttp.RequestCtx, err error) {
+	defer d.forget(ctx)
 	defer d.recovered(ctx)
 	d.counts.malformed.Add(1)
 	d.fail(ctx, d.unread(&ctx.Request.Header, err))
@@ -333,8 +350,12 @@ func (d *door) unread(h *fasthttp.RequestHeader, err error) error {
 	case h.ContentLength() == 0:
 		return errBodyTooLarge
 	}
-	if _, _, err := d.enter(h); err != nil {
+	r, _, err := d.enter(h)
+	switch {
+	case err != nil:
 		return err
+	case h.ContentLength() <= d.bodyLimit(r): // it would do, had there been room
+		return errUnavailable
 	}
 	return errBodyTooLarge
 }
