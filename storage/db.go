@@ -50,7 +50,8 @@ type Options struct {
 	// with the power. For load rigs only, never for a hub.
 	UnsafeNoSync bool
 
-	space func(dir string) (space, error) // nil: ask the file system
+	space func(dir string) (space, error)     // nil: ask the file system
+	tune  func(badger.Options) badger.Options // nil: as they are
 }
 
 type silence struct{}
@@ -131,7 +132,7 @@ func open(dir string, o Options) (_ *DB, err error) {
 		return nil, err
 	}
 	db.history = newHistory(filepath.Join(dir, historyDir), db.log, db.openDay)
-	if db.state, err = db.openBadger(stateDir, filepath.Join(dir, stateDir), db.stateOptions); err != nil {
+	if db.state, err = db.openBadger(filepath.Join(dir, stateDir), db.marks.last.Batch > 0, db.stateOptions); err != nil {
 		return nil, err
 	}
 	return db, db.load()
@@ -170,8 +171,11 @@ func (db *DB) stateOptions(o badger.Options) badger.Options {
 	return o
 }
 
-func (db *DB) openDay(name, dir string) (*badger.DB, error) {
-	return db.openBadger(name, dir, func(o badger.Options) badger.Options {
+// openDay opens a day's store. One that was begun and holds nothing is right: a
+// kill leaves such a directory, and a day may have been removed by hand. What it
+// lost is told when it is read.
+func (db *DB) openDay(dir string) (*badger.DB, error) {
+	return db.openBadger(dir, false, func(o badger.Options) badger.Options {
 		o.MemTableSize = historyMemTable
 		o.ValueThreshold = historyThreshold
 		o.ValueLogFileSize = historyLogFile
@@ -180,9 +184,9 @@ func (db *DB) openDay(name, dir string) (*badger.DB, error) {
 	})
 }
 
-// openBadger opens one Badger the way all of ours are, behind its guard. name
-// is the directory as hwm.json calls it.
-func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Options) (*badger.DB, error) {
+// openBadger opens one Badger the way all of ours are, behind its guard; must
+// is for that.
+func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badger.Options) (*badger.DB, error) {
 	o := adjust(badger.DefaultOptions(dir)).
 		WithLogger(badgerLog{db.log}).
 		WithSyncWrites(!db.o.UnsafeNoSync).
@@ -192,8 +196,10 @@ func (db *DB) openBadger(name, dir string, adjust func(badger.Options) badger.Op
 		WithChecksumVerificationMode(options.NoVerification). // guard does it
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
-	known, isKnown := db.marks.known(name)
-	if err := guard(dir, known, isKnown, o); err != nil {
+	if db.o.tune != nil {
+		o = db.o.tune(o)
+	}
+	if err := guard(dir, must, o); err != nil {
 		return nil, err
 	}
 	b, err := badger.Open(o)
@@ -254,14 +260,6 @@ func (db *DB) housekeep() {
 
 // saveMarks tells hwm.json how far the store is.
 func (db *DB) saveMarks() error {
-	if err := db.marks.note(stateDir, db.state.Opts().Dir); err != nil {
-		return err
-	}
-	for _, day := range db.history.opened() {
-		if err := db.marks.note(dayMark(day), db.history.path(day)); err != nil {
-			return err
-		}
-	}
 	db.mu.Lock()
 	m := db.meta
 	db.mu.Unlock()

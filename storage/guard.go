@@ -1,83 +1,144 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 	"golang.org/x/sys/unix"
 )
 
 const manifestName = "MANIFEST"
 
-// guard refuses a directory that Badger must not open: one whose MANIFEST is
-// not what it was, since Badger deletes every table that its MANIFEST does not
-// name and calls that a start, and one with a damaged table.
-func guard(dir string, known manifestMark, isKnown bool, o badger.Options) error {
-	tables, err := tablesIn(dir)
-	if err != nil || len(tables) == 0 && !isKnown {
+// guard refuses a directory that Badger must not open, and mends what only a
+// kill leaves behind and Badger stumbles over. Badger deletes every table that
+// its MANIFEST does not name and calls that a start. After a kill that is right:
+// such a table came too early for the MANIFEST or was on its way out, and what
+// is in it is elsewhere. When the MANIFEST lost its end, it is not.
+//
+// The versions of Badger's transactions tell the two apart. They are consecutive
+// (one writer, and a failed commit ends the store), each is in one log, and a
+// log goes when a table that is named holds all of it. So tables and logs
+// together hold every version without a gap, after any kill; DESIGN.md has the
+// instants. must says that the directory holds something: that a start from
+// nothing, or without one of its logs, would be a loss.
+func guard(dir string, must bool, o badger.Options) error {
+	files, err := filesIn(dir)
+	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, manifestName))
+	m, err := replay(dir, o)
 	if errors.Is(err, os.ErrNotExist) {
-		return refuse(dir, "the MANIFEST is missing")
+		if must || files.hold() {
+			return refuse(dir, "the MANIFEST is missing")
+		}
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("read the manifest: %w", err)
-	}
-	m, whole, err := replay(dir, o)
 	if err != nil {
 		return refuse(dir, "the MANIFEST cannot be read ("+err.Error()+")")
 	}
-	if isKnown && whole >= known.Size && crc32.Checksum(b[:known.Size], castagnoli) == known.Sum {
-		return checkTables(dir, m)
+	named := slices.Collect(maps.Keys(m.Tables))
+	reach, err := checkTables(dir, named)
+	if err != nil {
+		return err
 	}
-	// Rewritten by Badger, or never seen by us: it must name what is there.
-	if whole != int64(len(b)) || len(m.Tables) != len(tables) {
-		return refuse(dir, "the MANIFEST lost its end")
+	reach, whole, err := goOn(files.logs, reach)
+	if err != nil {
+		return err
 	}
-	for _, id := range tables {
-		if _, ok := m.Tables[id]; !ok {
-			return refuse(dir, fmt.Sprintf("the MANIFEST does not name table %d", id))
+	if !whole && must {
+		return refuse(dir, fmt.Sprintf("a log is missing or empty that held what follows version %d", reach))
+	}
+	for _, id := range files.tables {
+		if slices.Contains(named, id) {
+			continue
+		}
+		v, err := checkTable(table.NewFilename(id, dir))
+		if err != nil && !errors.Is(err, ErrCorrupt) { // half written is as good as not there
+			return err
+		}
+		if v > reach {
+			return refuse(dir, fmt.Sprintf("the MANIFEST lost its end: it does not name table %d", id))
 		}
 	}
-	return checkTables(dir, m)
+	return files.finish()
+}
+
+// files is what lies in a Badger's directory, by name.
+type files struct {
+	tables []uint64 // ids
+	logs   []string // of memtables, oldest first
+	values []string // value logs
+}
+
+func filesIn(dir string) (f files, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return f, fmt.Errorf("list %s: %w", dir, err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		id, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), filepath.Ext(path)), 10, 64)
+		if err != nil {
+			continue
+		}
+		switch filepath.Ext(path) {
+		case ".sst":
+			f.tables = append(f.tables, id)
+		case ".mem":
+			f.logs = append(f.logs, path)
+		case ".vlog":
+			f.values = append(f.values, path)
+		}
+	}
+	// Names have leading zeros, up to a point.
+	slices.SortStableFunc(f.logs, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	return f, nil
+}
+
+func (f files) hold() bool { return len(f.tables)+len(f.logs)+len(f.values) > 0 }
+
+// finish makes logs of no length empty logs: a header and nothing behind it.
+// Badger makes a file and then gives it its size, and takes the size away
+// before it removes one; it refuses to open what a kill leaves in between.
+// They are not removed, so that the number of a value log is not given again.
+func (f files) finish() error {
+	for _, path := range slices.Concat(f.logs, f.values) {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() == 0 {
+			err = os.Truncate(path, logHeader)
+		}
+		if err != nil {
+			return fmt.Errorf("finish a log: %w", err)
+		}
+	}
+	return nil
 }
 
 func refuse(dir, why string) error {
-	return fmt.Errorf("%s: %w: %s, and opening it would delete the tables it does not name; "+
+	return fmt.Errorf("%s: %w: %s, and opening it would make the loss final; "+
 		"nothing was changed: keep a copy of the directory and restore the last backup", dir, ErrCorrupt, why)
 }
 
-// replay reads a MANIFEST as Badger would, and says how much of it is whole.
-func replay(dir string, o badger.Options) (badger.Manifest, int64, error) {
+// replay reads a MANIFEST as Badger does, which cuts a torn end off: what was
+// being added was not used yet.
+func replay(dir string, o badger.Options) (badger.Manifest, error) {
 	f, err := os.Open(filepath.Join(dir, manifestName))
 	if err != nil {
-		return badger.Manifest{}, 0, err
+		return badger.Manifest{}, err
 	}
 	defer f.Close()
-	return badger.ReplayManifestFile(f, o.ExternalMagicVersion, o)
-}
-
-func tablesIn(dir string) ([]uint64, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil {
-		return nil, err
-	}
-	var ids []uint64
-	for _, n := range names {
-		id, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(n), ".sst"), 10, 64)
-		if err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
+	m, _, err := badger.ReplayManifestFile(f, o.ExternalMagicVersion, o)
+	return m, err
 }
 
 // Lock takes a store's directory as a hub does, so that none can start in it

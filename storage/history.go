@@ -30,7 +30,7 @@ const (
 // closed when nobody used them for a while.
 type history struct {
 	dir     string
-	open    func(name, dir string) (*badger.DB, error)
+	open    func(dir string) (*badger.DB, error)
 	log     Logger
 	mu      sync.Mutex
 	freed   sync.Cond // a store's last user left
@@ -48,7 +48,7 @@ type dayStore struct {
 	usedAt time.Time
 }
 
-func newHistory(dir string, log Logger, open func(name, dir string) (*badger.DB, error)) *history {
+func newHistory(dir string, log Logger, open func(dir string) (*badger.DB, error)) *history {
 	h := &history{dir: dir, open: open, log: log, days: map[uint32]*dayStore{}, dropped: map[uint32]uint64{}}
 	h.freed.L = &h.mu
 	return h
@@ -57,9 +57,6 @@ func newHistory(dir string, log Logger, open func(name, dir string) (*badger.DB,
 func dayName(day uint32) string {
 	return time.Unix(int64(day)*86400, 0).UTC().Format("20060102")
 }
-
-// dayMark is a day's store as hwm.json calls it.
-func dayMark(day uint32) string { return historyDir + "/" + dayName(day) }
 
 // parseDay reads a day's directory name; others lie beside them.
 func parseDay(name string) (uint32, bool) {
@@ -89,7 +86,7 @@ func (h *history) acquire(day uint32, create bool) (*dayStore, error) {
 	h.mu.Unlock()
 
 	s.once.Do(func() {
-		db, err := h.open(dayMark(day), h.path(day))
+		db, err := h.open(h.path(day))
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		s.db, s.err = db, err
@@ -152,19 +149,6 @@ func (h *history) closeAll() {
 	for _, s := range h.days {
 		h.shut(s)
 	}
-}
-
-// opened is the days whose stores are open now.
-func (h *history) opened() []uint32 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var days []uint32
-	for day, s := range h.days {
-		if s.users > 0 && s.db != nil {
-			days = append(days, day)
-		}
-	}
-	return days
 }
 
 // gone reports whether a reference points into what retention removed.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,20 +15,13 @@ import (
 // marks is hwm.json: what was durable, told outside Badger, so that a start
 // notices a tail that Badger lost without a word.
 type marks struct {
-	Batch     uint64                  `json:"batch"`
-	Event     uint64                  `json:"event"`
-	Delivery  uint64                  `json:"delivery"`
-	Hosts     uint64                  `json:"hosts"`
-	At        time.Time               `json:"at"`
-	Manifests map[string]manifestMark `json:"manifests"` // by the store's directory
-	Sum       uint32                  `json:"crc32c"`    // of this document with crc32c 0
-}
-
-// manifestMark is how a Badger's MANIFEST began: it only grows, except when
-// Badger rewrites it.
-type manifestMark struct {
-	Size int64  `json:"size"`
-	Sum  uint32 `json:"crc32c"`
+	Batch     uint64          `json:"batch"`
+	Event     uint64          `json:"event"`
+	Delivery  uint64          `json:"delivery"`
+	Hosts     uint64          `json:"hosts"`
+	At        time.Time       `json:"at"`
+	Manifests json.RawMessage `json:"manifests"` // written once, for nothing now; null
+	Sum       uint32          `json:"crc32c"`    // of this document with crc32c 0
 }
 
 func (m marks) encode() []byte {
@@ -64,58 +56,13 @@ type markKeeper struct {
 	last marks // as written
 }
 
-// note remembers how the MANIFEST in dir begins. What is remembered is synced:
-// else a power cut could take what we hold against the file later.
-func (k *markKeeper) note(name, dir string) error {
-	f, err := os.Open(filepath.Join(dir, manifestName))
-	if err != nil {
-		return fmt.Errorf("look at the manifest of %s: %w", name, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("look at the manifest of %s: %w", name, err)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.last.Manifests[name].Size == info.Size() {
-		return nil
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync the manifest of %s: %w", name, err)
-	}
-	sum := crc32.New(castagnoli)
-	if _, err := io.CopyN(sum, f, info.Size()); err != nil {
-		return fmt.Errorf("read the manifest of %s: %w", name, err)
-	}
-	if k.last.Manifests == nil {
-		k.last.Manifests = map[string]manifestMark{}
-	}
-	k.last.Manifests[name] = manifestMark{info.Size(), sum.Sum32()}
-	k.last.Sum = 0 // to be written
-	return nil
-}
-
-func (k *markKeeper) forget(name string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.last.Manifests, name)
-}
-
-func (k *markKeeper) known(name string) (manifestMark, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	m, ok := k.last.Manifests[name]
-	return m, ok
-}
-
 // save writes the marks when they say something new.
 func (k *markKeeper) save(m meta) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next := k.last
 	next.Batch, next.Event, next.Delivery, next.Hosts = m.Batch, m.Event, m.Delivery, m.Hosts
-	next.At = m.BatchAt
+	next.At, next.Manifests = m.BatchAt, nil
 	if next.Sum != 0 && next.Batch == k.last.Batch {
 		return nil
 	}

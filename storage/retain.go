@@ -76,7 +76,6 @@ func (db *DB) DropDay(day uint32) error {
 	if err := db.history.setAside(day, through); err != nil {
 		return fmt.Errorf("drop %s: %w", dayName(day), err)
 	}
-	db.marks.forget(dayMark(day))
 	return db.finishDrop(day, through)
 }
 

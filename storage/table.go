@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
@@ -20,51 +19,61 @@ import (
 // checkTables verifies every block of the tables that a MANIFEST names, before
 // Badger opens them without looking: its own check ends the process when a
 // damaged table makes it panic or log.Fatal in a goroutine of its own, and
-// leaves a table out when the sum of a block is wrong. Takes about a second for
-// a gigabyte.
-func checkTables(dir string, m badger.Manifest) error {
+// leaves a table out when the sum of a block is wrong. It returns the newest
+// version that is in them. Takes about a second for a gigabyte.
+func checkTables(dir string, ids []uint64) (newest uint64, _ error) {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
 		errs  []error
 		slots = make(chan struct{}, runtime.GOMAXPROCS(0))
 	)
-	for id := range m.Tables {
+	for _, id := range ids {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if err := checkTable(table.NewFilename(id, dir)); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
+			v, err := checkTable(table.NewFilename(id, dir))
+			mu.Lock()
+			defer mu.Unlock()
+			newest = max(newest, v)
+			if err != nil {
 				errs = append(errs, err)
 			}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return newest, errors.Join(errs...)
 }
 
-func checkTable(path string) (err error) {
+// checkTable verifies a table and returns the newest version in it.
+func checkTable(path string) (newest uint64, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("table %s: %w: its blocks make no sense", path, ErrCorrupt)
 		}
 	}()
-	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
+	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("table %s: %w: the MANIFEST names it, the file is missing", path, ErrCorrupt)
+		return 0, fmt.Errorf("table %s: %w: the MANIFEST names it, the file is missing", path, ErrCorrupt)
 	}
 	if err != nil {
-		return fmt.Errorf("table %s: %w", path, err)
+		return 0, fmt.Errorf("table %s: %w", path, err)
+	}
+	if info.Size() == 0 { // cannot be mapped
+		return 0, fmt.Errorf("table %s: %w: it is empty", path, ErrCorrupt)
+	}
+	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return 0, fmt.Errorf("table %s: %w", path, err)
 	}
 	if err := checkFooter(f.Data); err != nil {
-		return errors.Join(fmt.Errorf("table %s: %w: %w", path, ErrCorrupt, err), f.Close(-1))
+		return 0, errors.Join(fmt.Errorf("table %s: %w: %w", path, ErrCorrupt, err), f.Close(-1))
 	}
 	t, err := table.OpenTable(f, table.Options{ChkMode: options.OnTableRead})
 	if err != nil { // closed by OpenTable
-		return fmt.Errorf("table %s: %w: %w", path, ErrCorrupt, err)
+		return 0, fmt.Errorf("table %s: %w: %w", path, ErrCorrupt, err)
 	}
-	return t.Close(-1) // giving up the reference instead would delete the file
+	return t.MaxVersion(), t.Close(-1) // giving up the reference instead would delete the file
 }
 
 var errFooter = errors.New("the index of its blocks is damaged")

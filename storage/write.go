@@ -92,7 +92,6 @@ func (db *DB) storeOf(day uint32) (*dayStore, error) {
 		if err := db.history.quarantine(day); err != nil {
 			return nil, err
 		}
-		db.marks.forget(dayMark(day))
 		s, err = db.history.acquire(day, true)
 	}
 	if err != nil {
