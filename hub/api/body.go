@@ -15,7 +15,7 @@ import (
 const (
 	freeBody    = 64 << 10 // bytes of a body that need no room: more than an honest report has
 	bodyRoom    = 32 << 20 // bytes of all the larger bodies together
-	maxInflate  = 4        // bodies inflated at once; each has a buffer of MaxBodyBytes at most
+	maxInflate  = 2        // bodies inflated at once; each has a buffer of MaxBodyBytes at most
 	inflateWait = time.Second
 )
 
