@@ -243,7 +243,12 @@ func TestEvents(t *testing.T) {
 	if f := h.fleet.asked[0].(EventFilter); f != (EventFilter{"acme", hostID, messages.HostDown}) {
 		t.Errorf("asked for %+v", f)
 	}
-	for _, q := range []string{"after=x", "type=host_gone", "type=route_test", "host_id=acme", "customer_id=-"} {
+	for _, q := range []string{"after=", "cursor=", "after=&cursor="} { // a reader's first question
+		if h.do(t, "GET", admin+"events?"+q, globalKey, "").into(t, 200, &p); len(p.Items) != 3 {
+			t.Errorf("%s: %+v", q, p)
+		}
+	}
+	for _, q := range []string{"after=x", "limit=", "type=host_gone", "type=route_test", "host_id=acme", "customer_id=-"} {
 		if r := h.do(t, "GET", admin+"events?"+q, globalKey, ""); r.status != 400 {
 			t.Errorf("%s: %d", q, r.status)
 		}

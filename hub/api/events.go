@@ -26,7 +26,7 @@ func parseEventType(s string) (messages.EventType, error) {
 }
 
 // listEvents starts behind the cursor, or behind after, which a reader that
-// polls keeps itself.
+// polls keeps itself; an empty one is the reader's first.
 func (s *Server) listEvents(ctx *fasthttp.RequestCtx, _ args) error {
 	q, err := readQuery(ctx, "host_id", "customer_id", "type", "after")
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Server) listEvents(ctx *fasthttp.RequestCtx, _ args) error {
 		return err
 	}
 	last, err := after(q, eventList, parseEventID)
-	if err == nil && last == "" {
+	if err == nil && last == "" && q.Get("after") != "" {
 		last, err = parsed(q, "after", parseEventID)
 	}
 	if err != nil {
