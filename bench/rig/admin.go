@@ -167,7 +167,7 @@ func (a *Admin) Customers(ctx context.Context) ([]messages.Customer, error) {
 
 // ReportLine is a line of a host's list of reports.
 type ReportLine struct {
-	ID         messages.ReportID `json:"report_id"`
+	ID         messages.ReportID `json:"id"`
 	ReceivedAt time.Time         `json:"received_at"`
 }
 

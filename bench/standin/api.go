@@ -222,7 +222,7 @@ func (h *hub) showHost(r *http.Request) (int, any) {
 func (h *hub) listReports(r *http.Request) (int, any) {
 	items := []object{}
 	for _, p := range h.hosts[r.PathValue("host")].Reports {
-		items = append([]object{{"report_id": p.ID, "received_at": p.ReceivedAt}}, items...)
+		items = append([]object{{"id": p.ID, "received_at": p.ReceivedAt}}, items...)
 	}
 	return 200, page(items)
 }

@@ -213,7 +213,7 @@ func TestHostDetail(t *testing.T) {
 	}
 	var p page[map[string]any]
 	h.do(t, "GET", admin+"hosts/"+hostID+"/reports", globalKey, "").into(t, 200, &p)
-	if len(p.Items) != 1 || p.Items[0]["report_id"] != ulid(1) || p.Items[0]["cpu_percent"] != 50. || p.Items[0]["memory_percent"] != nil {
+	if len(p.Items) != 1 || p.Items[0]["id"] != ulid(1) || p.Items[0]["cpu_percent"] != 50. || p.Items[0]["memory_percent"] != nil {
 		t.Errorf("reports: %v", p.Items)
 	}
 

@@ -248,7 +248,7 @@ func unlessGone(err error) error {
 
 // reportItem is a report in a list.
 type reportItem struct {
-	ID            messages.ReportID `json:"report_id"`
+	ID            messages.ReportID `json:"id"`
 	ReceivedAt    time.Time         `json:"received_at"`
 	ReportedAt    *time.Time        `json:"reported_at"`
 	Bytes         int               `json:"bytes"`

@@ -120,7 +120,7 @@ func TestWhatWasAcknowledgedOutlivesAStop(t *testing.T) {
 	defer a.Stop()
 	var reports struct {
 		Items []struct {
-			ID string `json:"report_id"`
+			ID string `json:"id"`
 		} `json:"items"`
 	}
 	c.want(200, "GET", "/api/v1/admin/hosts/"+m.HostID+"/reports", nil, &reports)
