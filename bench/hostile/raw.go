@@ -94,6 +94,9 @@ func statusLines(b []byte) (statuses []int) {
 	}
 }
 
+// silence stands among the answers that are right for none within the time.
+const silence = 0
+
 // probe is a request with the answers that are right; none means any but 2xx
 // and 5xx, or no answer at all.
 type probe struct {
@@ -116,7 +119,7 @@ func (p *probe) right(statuses []int) bool {
 		return true
 	}
 	for _, w := range p.want {
-		if len(statuses) == 1 && statuses[0] == w {
+		if len(statuses) == 1 && statuses[0] == w || len(statuses) == 0 && w == silence {
 			return true
 		}
 	}

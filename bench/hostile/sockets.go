@@ -44,7 +44,7 @@ func announced(n int, insider bool) func(context.Context, *scene) outcome {
 			auth := ""
 			switch {
 			case insider:
-				auth, p.want = "Authorization: Bearer "+s.mule.Key.Reveal()+"\r\n", nil
+				auth, p.want = "Authorization: Bearer "+s.mule.Key.Reveal()+"\r\n", []int{503, silence} // as long as there is room the hub waits for the rest
 			case i%2 == 1:
 				auth = "Authorization: Bearer " + rig.NewKey() + "\r\n"
 			}
