@@ -441,7 +441,7 @@ func (p *scanner) sections(s *Summary) {
 		p.note(base, at, name)
 		ofGuests := string(name) == reportShape[reportGuests]
 		if status := p.section(); ofGuests && status != "" && status != SectionOK {
-			s.GuestsUnknown = true
+			s.GuestsUnknown, s.Figures.GuestsUnknown = true, true
 		}
 	}
 	p.forget(base)

@@ -88,24 +88,33 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	s.Last = d.ref()
 }
 
+// guestsUnknown is above what a count of guests can be, and added to it.
+const guestsUnknown = 1 << 16
+
 func (e *encoder) figures(f *messages.Figures) {
+	total := uint64(f.GuestTotal)
+	if f.GuestsUnknown {
+		total |= guestsUnknown
+	}
 	e.ratio(f.CPUUsedRatio)
 	e.ratio(f.MemoryUsedRatio)
 	e.ratio(f.DiskUsedRatio)
-	e.uint(uint64(f.GuestTotal))
+	e.uint(total)
 	e.uint(uint64(f.GuestRunning))
 	e.text(f.Cloudflared)
 }
 
 func (d *decoder) figures() messages.Figures {
-	return messages.Figures{
+	f := messages.Figures{
 		CPUUsedRatio:    d.ratio(),
 		MemoryUsedRatio: d.ratio(),
 		DiskUsedRatio:   d.ratio(),
-		GuestTotal:      uint16(d.upTo(1<<16 - 1)),
-		GuestRunning:    uint16(d.upTo(1<<16 - 1)),
-		Cloudflared:     d.word(),
 	}
+	total := d.upTo(2*guestsUnknown - 1)
+	f.GuestTotal, f.GuestsUnknown = uint16(total), total&guestsUnknown != 0
+	f.GuestRunning = uint16(d.upTo(1<<16 - 1))
+	f.Cloudflared = d.word()
+	return f
 }
 
 func (e *encoder) ref(r messages.ReportRef) {

@@ -24,7 +24,7 @@ var (
 		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7, IntervalSecs: 3600,
 		Stream: 1<<64 - 1, Retired: [3]uint64{1, 0, 3}, Sequence: 99, Seen: 0xff, BootHash: 5, GuestHash: 6,
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
-		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, Cloudflared: "active"},
+		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, GuestsUnknown: true, Cloudflared: "active"},
 		Last:    messages.ReportRef{Day: 20000, Batch: 1, Entry: 3}}
 	sampleKey = messages.Key{Hash: messages.KeyHash{1, 2, 3}, Kind: messages.KeyHost, HostID: "acme-0000000a", CustomerID: "acme",
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}

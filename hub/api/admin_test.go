@@ -217,12 +217,30 @@ func TestHostDetail(t *testing.T) {
 		t.Errorf("reports: %v", p.Items)
 	}
 
+	// Guests that could not be listed are not none.
+	v := h.fleet.hosts[hostID]
+	v.State.Figures.GuestsUnknown = true
+	h.fleet.hosts[hostID], h.fleet.reports[0].Figures.GuestsUnknown = v, true
+	h.do(t, "GET", admin+"hosts/"+hostID, globalKey, "").into(t, 200, &got)
+	h.do(t, "GET", admin+"hosts/"+hostID+"/reports", globalKey, "").into(t, 200, &p)
+	for _, m := range []map[string]any{got, p.Items[0]} {
+		for _, k := range []string{"guest_total", "guest_running"} {
+			if n, ok := m[k]; !ok || n != nil {
+				t.Errorf("%s is %v, want null", k, n)
+			}
+		}
+	}
+
+	if r := h.do(t, "GET", "/", globalKey, ""); r.status != 200 || strings.Contains(r.body, "2 of 3") {
+		t.Errorf("the status page: %d %s", r.status, r.body)
+	}
+
 	// A pruned body is no reason to hide the host; a host that never reported has no figures.
 	h.fleet.reports = nil
 	h.do(t, "GET", admin+"hosts/"+hostID, globalKey, "").into(t, 200, &got)
 	h.fleet.hosts[hostID] = HostView{Host: messages.Host{ID: hostID, CustomerID: "acme"}}
 	h.do(t, "GET", admin+"hosts/"+hostID, globalKey, "").into(t, 200, &got)
-	for _, k := range []string{"state_since", "last_report_at", "cpu_percent", "disk_percent", "host", "guests"} {
+	for _, k := range []string{"state_since", "last_report_at", "cpu_percent", "disk_percent", "guest_total", "guest_running", "host", "guests"} {
 		if got[k] != nil {
 			t.Errorf("%s of a new host is %v", k, got[k])
 		}

@@ -29,8 +29,8 @@ type hostItem struct {
 	CPUPercent     percent             `json:"cpu_percent"`
 	MemoryPercent  percent             `json:"memory_percent"`
 	DiskPercent    percent             `json:"disk_percent"`
-	GuestTotal     int                 `json:"guest_total"`
-	GuestRunning   int                 `json:"guest_running"`
+	GuestTotal     *int                `json:"guest_total"` // null when unknown
+	GuestRunning   *int                `json:"guest_running"`
 	Cloudflared    string              `json:"cloudflared"`
 }
 
@@ -68,6 +68,7 @@ func (p percent) MarshalJSON() ([]byte, error) {
 
 func itemOf(v HostView) hostItem {
 	st := &v.State
+	total, running := guestsOf(&st.Figures, st.ReportAt != 0)
 	return hostItem{
 		HostID:         v.Host.ID,
 		CustomerID:     v.Host.CustomerID,
@@ -80,10 +81,19 @@ func itemOf(v HostView) hostItem {
 		CPUPercent:     unlessNew(st, st.Figures.CPUUsedRatio),
 		MemoryPercent:  unlessNew(st, st.Figures.MemoryUsedRatio),
 		DiskPercent:    unlessNew(st, st.Figures.DiskUsedRatio),
-		GuestTotal:     int(st.Figures.GuestTotal),
-		GuestRunning:   int(st.Figures.GuestRunning),
+		GuestTotal:     total,
+		GuestRunning:   running,
 		Cloudflared:    st.Figures.Cloudflared,
 	}
+}
+
+// guestsOf counts the guests of a report; nil when there is none, or it could
+// not list them.
+func guestsOf(f *messages.Figures, reported bool) (total, running *int) {
+	if !reported || f.GuestsUnknown {
+		return nil, nil
+	}
+	return new(int(f.GuestTotal)), new(int(f.GuestRunning))
 }
 
 // unlessNew keeps the zeros of a host that never reported from passing for figures.
@@ -255,8 +265,8 @@ type reportItem struct {
 	CPUPercent    percent           `json:"cpu_percent"`
 	MemoryPercent percent           `json:"memory_percent"`
 	DiskPercent   percent           `json:"disk_percent"`
-	GuestTotal    int               `json:"guest_total"`
-	GuestRunning  int               `json:"guest_running"`
+	GuestTotal    *int              `json:"guest_total"` // null when unknown
+	GuestRunning  *int              `json:"guest_running"`
 	Cloudflared   string            `json:"cloudflared"`
 }
 
@@ -268,10 +278,9 @@ func reportItemOf(v ReportView) reportItem {
 		CPUPercent:    percent(v.Figures.CPUUsedRatio),
 		MemoryPercent: percent(v.Figures.MemoryUsedRatio),
 		DiskPercent:   percent(v.Figures.DiskUsedRatio),
-		GuestTotal:    int(v.Figures.GuestTotal),
-		GuestRunning:  int(v.Figures.GuestRunning),
 		Cloudflared:   v.Figures.Cloudflared,
 	}
+	r.GuestTotal, r.GuestRunning = guestsOf(&v.Figures, true)
 	if !v.ReportedAt.IsZero() {
 		r.ReportedAt = &v.ReportedAt
 	}

@@ -36,6 +36,7 @@ var statusHTML string
 var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
 	"css":     func() template.CSS { return template.CSS(statusCSS) },
 	"percent": showPercent,
+	"guests":  showGuests,
 	"ago":     showAgo,
 	"bytes":   showBytes,
 	"seconds": showDuration,
@@ -132,6 +133,15 @@ func firstEventID(t time.Time) messages.EventID {
 		id[i] = digits[ms&31]
 	}
 	return messages.EventID(id)
+}
+
+// showGuests is how many of a host's guests run; "–" when that is unknown.
+func showGuests(v HostView) string {
+	total, running := guestsOf(&v.State.Figures, v.State.ReportAt != 0)
+	if total == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d", *running, *total)
 }
 
 // showPercent is a ratio as the page's figure; "–" when it is unknown.

@@ -99,8 +99,8 @@ type Host struct {
 	CPUPercent     *float64                    `json:"cpu_percent"`
 	MemoryPercent  *float64                    `json:"memory_percent"`
 	DiskPercent    *float64                    `json:"disk_percent"`
-	GuestTotal     int                         `json:"guest_total"`
-	GuestRunning   int                         `json:"guest_running"`
+	GuestTotal     *int                        `json:"guest_total"` // nil when unknown
+	GuestRunning   *int                        `json:"guest_running"`
 	Cloudflared    string                      `json:"cloudflared"`
 	Host           *messages.Node              `json:"host"`   // of the newest report; one host only
 	Guests         []messages.Guest            `json:"guests"` // likewise

@@ -142,7 +142,19 @@ func HostColumns(o terminal.Output, now time.Time) []terminal.Column[Host] {
 	}
 }
 
-func guestsOf(h Host) string { return fmt.Sprintf("%d/%d", h.GuestRunning, h.GuestTotal) }
+func guestsOf(h Host) string {
+	if h.GuestTotal == nil || h.GuestRunning == nil {
+		return terminal.OrDash("")
+	}
+	return fmt.Sprintf("%d/%d", *h.GuestRunning, *h.GuestTotal)
+}
+
+func guestsInWords(h Host) string {
+	if h.GuestTotal == nil {
+		return "unknown"
+	}
+	return guestsOf(h) + " running"
+}
 
 func (a *app) showHost(h Host) error {
 	now := time.Now()
@@ -158,7 +170,7 @@ func (a *app) showHost(h Host) error {
 		terminal.Fact{Name: "cpu", Value: terminal.Percent(h.CPUPercent)},
 		terminal.Fact{Name: "memory", Value: terminal.Percent(h.MemoryPercent)},
 		terminal.Fact{Name: "disk", Value: terminal.Percent(h.DiskPercent)},
-		terminal.Fact{Name: "guests", Value: guestsOf(h) + " running"},
+		terminal.Fact{Name: "guests", Value: guestsInWords(h)},
 	); err != nil {
 		return err
 	}
