@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +21,8 @@ const (
 	maxEcho      = 60 // bytes of a request that an answer repeats
 )
 
-// decode reads an operator's JSON into v: one object, nothing behind it, no
-// field that v does not have.
+// decode reads an operator's JSON into the struct at v: one object, nothing
+// behind it, no field that v does not have, none twice.
 func (s *Server) decode(ctx *fasthttp.RequestCtx, v any) error {
 	body, err := s.body(ctx, adminBody)
 	if err != nil {
@@ -30,8 +31,10 @@ func (s *Server) decode(ctx *fasthttp.RequestCtx, v any) error {
 	if !utf8.Valid(body) {
 		return &fieldError{"body", "invalid UTF-8"}
 	}
+	if err := checkNames(body, jsonNames(v)); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return badJSON(err)
 	}
@@ -41,23 +44,52 @@ func (s *Server) decode(ctx *fasthttp.RequestCtx, v any) error {
 	return nil
 }
 
+var errNoObject = &fieldError{"body", "not a JSON object"}
+
+// checkNames refuses what encoding/json lets pass: "KEY" for "key", and the
+// second of two keys for the first.
+func checkNames(body []byte, known []string) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errNoObject
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		switch {
+		case err != nil || !ok:
+			return errNoObject
+		case !slices.Contains(known, name):
+			return &fieldError{echo(name), "unknown field"}
+		case seen[name]:
+			return &fieldError{name, "given twice"}
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return errNoObject
+		}
+	}
+	return nil
+}
+
+// jsonNames are the names of the fields of the struct at v.
+func jsonNames(v any) (names []string) {
+	for f := range reflect.TypeOf(v).Elem().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
 // badJSON says what was wrong, without what was said: a value may be a secret.
 func badJSON(err error) error {
 	var wrong *json.UnmarshalTypeError
-	var field *fieldError
-	if errors.As(err, &field) {
-		return field
-	}
 	if errors.As(err, &wrong) {
 		return &fieldError{echo(or2(wrong.Field, "body")), "want " + jsonKind(wrong.Type.Kind().String())}
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		if unquoted, err := strconv.Unquote(name); err == nil {
-			name = unquoted
-		}
-		return &fieldError{echo(name), "unknown field"}
-	}
-	return &fieldError{"body", "not a JSON object"}
+	return errNoObject
 }
 
 func jsonKind(goKind string) string {
@@ -66,8 +98,6 @@ func jsonKind(goKind string) string {
 		return "a string"
 	case "slice":
 		return "an array"
-	case "struct":
-		return "an object"
 	}
 	return "a whole number"
 }
