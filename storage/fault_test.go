@@ -162,15 +162,11 @@ var (
 // back as something else, and nothing is missing without a word.
 func TestNoFaultIsSilent(t *testing.T) {
 	dir, f := crashed(t)
-	rounds := 2
-	if testing.Short() {
-		rounds = 1
-	}
 	seed := uint64(1)
 	for _, file := range []string{"state/*.sst", "state/*.mem", "state/MANIFEST", "state/KEYREGISTRY", "state/*.vlog",
 		"history/*/*.sst", "history/*/*.mem", "history/*/*.vlog", "history/*/MANIFEST", "hwm.json", "format.json"} {
 		for _, fl := range []fault{flipBit, cutOff, zeroed, removed} {
-			for round := range rounds {
+			for round := range *rounds {
 				if round > 0 && fl.name == removed.name {
 					break
 				}

@@ -12,9 +12,13 @@ import (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// smallOptions keep a test's files small.
+// smallOptions keep a test's files and its memory small.
 func smallOptions(t testing.TB) Options {
-	return Options{Logger: testLog{t}, MemTableBytes: 4 << 20, MinFreeBytes: 1}
+	return Options{Logger: testLog{t}, MemTableBytes: 1 << 20, MinFreeBytes: 1, tune: func(o badger.Options) badger.Options {
+		o.MemTableSize = 1 << 20
+		o.ValueLogFileSize = 4 << 20
+		return o
+	}}
 }
 
 // testLog shows what the store says when a test fails.

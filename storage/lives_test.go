@@ -18,9 +18,11 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", 40, "how often TestKilledAtAnyInstant kills a store")
-	killSeed = flag.Uint64("killseed", 0, "seed of TestKilledAtAnyInstant; 0: another one each time")
+	rounds   = flag.Int("rounds", 1, "repeat the randomized tests so often")
+	killSeed = flag.Uint64("killseed", 0, "of TestKilledAtAnyInstant; 0: another one each time")
 )
+
+const killsRound = 40
 
 // What a killed store is told to do, in the environment of its process.
 const (
@@ -164,9 +166,10 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	}
 	t.Logf("-killseed %d", seed)
 	l := lives{t: t, dir: t.TempDir(), r: rand.New(rand.NewPCG(seed, 0))}
-	for n := range *kills {
+	kills := killsRound * *rounds
+	for n := range kills {
 		l.life()
-		if n%8 == 7 || n == *kills-1 {
+		if n%8 == 7 {
 			l.check()
 		}
 		if t.Failed() {
@@ -174,7 +177,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		}
 	}
 	t.Logf("%d batches written", l.wrote)
-	if l.wrote < uint64(*kills) {
+	if l.wrote < uint64(kills) {
 		t.Error("too few to mean anything")
 	}
 }
@@ -187,7 +190,7 @@ func (l *lives) life() {
 	out, err := cmd.StdoutPipe()
 	must(l.t, err)
 	must(l.t, cmd.Start())
-	span := 250 * time.Millisecond
+	span := 160 * time.Millisecond
 	if l.r.IntN(3) == 0 {
 		span = 25 * time.Millisecond
 	}

@@ -222,7 +222,7 @@ func (db *DB) finishDrop(day uint32, through uint64) error {
 		return err
 	}
 	if err := w.txn.Commit(); err != nil {
-		return fmt.Errorf("record that %s was dropped: %w", dayName(day), err)
+		return db.fail(fmt.Errorf("record that %s was dropped: %w", dayName(day), err))
 	}
 	if err := os.RemoveAll(db.history.path(day) + droppedSuffix); err != nil {
 		return fmt.Errorf("remove the history of %s: %w", dayName(day), err)

@@ -36,7 +36,10 @@ func spoilBlob(t *testing.T, db *DB, at messages.ReportRef) {
 }
 
 // threeDays is a store with one batch of reports on each of three days.
-func threeDays(t *testing.T) (*DB, *fleet, []uint32) {
+func threeDays(t *testing.T) (*DB, *fleet, []uint32) { return threeBatches(t, 1) }
+
+// threeBatches is a store with three batches of reports, some days apart.
+func threeBatches(t *testing.T, apart int) (*DB, *fleet, []uint32) {
 	db := openTest(t, t.TempDir())
 	f := newFleet(2)
 	write(t, db, f.mint())
@@ -44,7 +47,7 @@ func threeDays(t *testing.T) (*DB, *fleet, []uint32) {
 	for range 3 {
 		write(t, db, f.report(100))
 		days = append(days, f.last[f.hosts[0]].Day)
-		f.at = f.at.AddDate(0, 0, 1)
+		f.at = f.at.AddDate(0, 0, apart)
 	}
 	return db, f, days
 }
@@ -184,7 +187,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"not pending":      {func(db *DB, f *fleet) { raw(t, db, sequenceKey(prefixPending, 1), nil) }, "this row of its index is missing"},
 		"body":             {func(db *DB, f *fleet) { spoilBlob(t, db, f.last[f.hosts[0]]) }, "checksum mismatch in the body of entry 1"},
 	} {
-		db, f, _ := threeDays(t)
+		db, f, _ := threeBatches(t, 0)
 		c.spoil(db, f)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
