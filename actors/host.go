@@ -54,6 +54,7 @@ func (h *Host) Receive(c *actor.Context) {
 	switch m := c.Message().(type) {
 	case actor.Initialized:
 	case actor.Started:
+		h.state.ID = idOf(c.PID())
 		h.arm(c)
 	case actor.Stopped:
 		h.stop()

@@ -38,6 +38,7 @@ type Past struct {
 	Batch     uint64
 	Event     uint64
 	Delivery  uint64
+	Hosts     int       // about how many there are
 	BatchAt   time.Time // hub's clock at the newest batch
 	NewestID  string    // of an event: ids go on behind it; "" when there is none
 	Customers []messages.Customer
@@ -93,7 +94,7 @@ func NewHub(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		rules: cfg.Rules, groupWait: cfg.GroupWait, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
-		directory: &directory{hosts: make(map[messages.HostID]*hostEntry)},
+		directory: &directory{hosts: make(map[messages.HostID]*hostEntry, cfg.Past.Hosts)},
 		stats:     &Stats{},
 		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
 		log:       cfg.Log.With().Str("component", "hub").Logger(),
@@ -153,6 +154,15 @@ func (h *Hub) Open() { h.engine.Send(h.ingest, DoorOpened{}) }
 
 // Close says that they are not any more.
 func (h *Hub) Close() { h.engine.Send(h.ingest, DoorClosed{}) }
+
+// Intern returns the hub's own text of a host's id, so that an index of many ids
+// need not keep another; id itself when there is no such host.
+func (h *Hub) Intern(id messages.HostID) messages.HostID {
+	if e := h.directory.host(id); e != nil {
+		return idOf(e.pid)
+	}
+	return id
+}
 
 // Now is the present moment on the hub's clocks.
 func (h *Hub) Now() Moment { return h.clock.Now() }

@@ -76,8 +76,8 @@ type placed struct {
 // reach the writer any more.
 type hostGone struct{ placed placed }
 
-// Registry knows which customers and hosts there are, and is the parent of
-// every host. It takes one order at a time: each is decided on what is durable.
+// Registry knows which customers and hosts there are, and gives every host its
+// actor. It takes one order at a time: each is decided on what is durable.
 type Registry struct {
 	hub       *Hub
 	customers map[messages.CustomerID]*customerEntry
@@ -130,9 +130,18 @@ func (r *Registry) spawnHost(c *actor.Context, h messages.Host, s messages.HostS
 	e.generation.Store(h.DesiredGeneration)
 	s.ID = h.ID
 	r.hub.stats.phases[s.Phase].Add(1)
-	e.pid = spawn(contextSpawner{c}, r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, "host", string(h.ID))
-	r.hub.directory.put(h.ID, e)
+	// Not a child of this actor: that would cost every host a hundred bytes for
+	// a place in a list that nobody reads.
+	e.pid = spawn(engineSpawner{c.Engine()}, r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, hostKind, string(h.ID))
+	r.hub.directory.put(idOf(e.pid), e)
 }
+
+// hostKind is what a host's address begins with.
+const hostKind = "host"
+
+// idOf is the host that an address is of: a part of its text, so that all who
+// keep the id share one.
+func idOf(pid *actor.PID) messages.HostID { return messages.HostID(pid.ID[len(hostKind)+1:]) }
 
 func (r *Registry) next(c *actor.Context) {
 	if r.current != nil || len(r.queue) == 0 {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -76,9 +77,6 @@ func Start(cfg config.Config, version string, log zerolog.Logger) (*App, error) 
 func (a *App) open(global messages.Secret) error {
 	keys := &auth.Keys{}
 	keys.SetGlobal(messages.HashKey([]byte(global.Reveal())))
-	if err := a.db.EachKey(func(k messages.Key) error { keys.Put(k); return nil }); err != nil {
-		return fmt.Errorf("read keys: %w", err)
-	}
 	past, err := memory{a.db}.past()
 	if err != nil {
 		return fmt.Errorf("read the past: %w", err)
@@ -92,6 +90,15 @@ func (a *App) open(global messages.Secret) error {
 	if err != nil {
 		return err
 	}
+	err = a.db.EachKey(func(k messages.Key) error {
+		k.HostID = a.hub.Intern(k.HostID)
+		keys.Put(k)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	debug.FreeOSMemory() // what reading the store left behind
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
 	keys.OnFirstUse(func(id messages.HostID, replaced messages.KeyHash) { go f.keyUsed(id, replaced) })
 	a.server = api.New(apiConfig(&a.cfg, a.version), keys, f, a.log.With().Str("component", "api").Logger())

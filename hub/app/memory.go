@@ -53,7 +53,7 @@ func (m memory) past() (actors.Past, error) {
 	r := m.Recovery()
 	p := actors.Past{
 		Ledger: r.Ledger, Batch: r.BatchSequence, Event: r.EventSequence, Delivery: r.DeliverySequence,
-		BatchAt: r.BatchAt, NewestID: string(r.EventID),
+		Hosts: int(r.Hosts), BatchAt: r.BatchAt, NewestID: string(r.EventID),
 	}
 	err := cmp.Or(
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
