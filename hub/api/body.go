@@ -14,7 +14,7 @@ import (
 
 const (
 	freeBody    = 64 << 10 // bytes of a body that need no room: more than an honest report has
-	bodyRoom    = 32 << 20 // bytes of all the larger bodies together
+	bodyRoom    = 16 << 20 // bytes of all the larger bodies together
 	maxInflate  = 2        // bodies inflated at once; each has a buffer of MaxBodyBytes at most
 	inflateWait = time.Second
 )
@@ -206,9 +206,10 @@ func (f *inflater) inflate(packed []byte, limit int) ([]byte, error) {
 	}
 }
 
-// grow doubles the buffer, up to the one byte that is too many.
+// grow makes the buffer four times as large, up to the one byte that is too many:
+// a bomb leaves fewer small ones behind.
 func (f *inflater) grow(limit int) {
-	b := make([]byte, len(f.body), min(max(2*cap(f.body), firstBody), limit+1))
+	b := make([]byte, len(f.body), min(max(4*cap(f.body), firstBody), limit+1))
 	copy(b, f.body)
 	f.body = b
 }
