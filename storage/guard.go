@@ -43,6 +43,9 @@ func guard(dir string, must bool, o badger.Options) error {
 		}
 		return nil
 	}
+	if errno := unix.Errno(0); errors.As(err, &errno) { // too many open files, say: no word about the data
+		return fmt.Errorf("read the MANIFEST: %w", err)
+	}
 	if err != nil {
 		return refuse(dir, "the MANIFEST cannot be read ("+err.Error()+")")
 	}
@@ -176,7 +179,7 @@ func freeSpace(dir string) (space, error) {
 // environmental reports whether an error of Badger's is about the machine and
 // not about the data. Badger keeps only the text of the errors it wraps.
 func environmental(err error) bool {
-	for _, e := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EACCES, unix.EPERM, unix.EROFS,
+	for _, e := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EACCES, unix.EPERM, unix.EROFS,
 		unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN} {
 		if strings.Contains(err.Error(), e.Error()) {
 			return true

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"felhom.eu/messages"
 )
@@ -254,5 +255,28 @@ func TestDayIsMovedAsideAsALastResort(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A day that the machine cannot open now, for want of file descriptors, say, is
+// not damaged: it stays where it is and opens later.
+func TestDayThatCannotBeOpenedNowStays(t *testing.T) {
+	dir, f, _ := midFlush(t)
+	db := openTest(t, dir)
+	db.history.closeIdle(time.Now().Add(time.Hour))
+	day := f.last[f.hosts[0]].Day
+	manifest := filepath.Join(db.history.path(day), manifestName)
+	must(t, os.Rename(manifest, manifest+".away"))
+	must(t, os.Symlink(manifestName, manifest)) // to itself: an error of the system, for root too
+	if _, err := db.storeOf(day); err == nil || errors.Is(err, ErrCorrupt) {
+		t.Errorf("open: %v", err)
+	}
+	must(t, os.Rename(manifest+".away", manifest))
+	if _, err := db.storeOf(day); err != nil {
+		t.Error(err)
+	}
+	f.verify(t, db)
+	if aside := asideIn(t, dir); len(aside) > 0 {
+		t.Errorf("moved aside: %v", aside)
 	}
 }

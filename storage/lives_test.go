@@ -73,7 +73,7 @@ func live(dir string) error {
 		if lost := db.Recovery().Lost; len(lost) > 0 {
 			return fmt.Errorf("lost %v", lost)
 		}
-		for range r.IntN(3 * livesDay) {
+		for range r.IntN(livesDay) {
 			n := db.Recovery().BatchSequence + 1
 			db.recovery.BatchSequence = n
 			b := lifeBatch(n)
@@ -182,7 +182,8 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	}
 }
 
-// life starts the store and kills it: while it opens, or somewhat later.
+// life starts the store and kills it: while it opens, or after it said so many
+// words, however fast the machine is.
 func (l *lives) life() {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), livesDir+"="+l.dir, livesSeed+"="+strconv.FormatUint(l.r.Uint64(), 10))
@@ -190,21 +191,21 @@ func (l *lives) life() {
 	out, err := cmd.StdoutPipe()
 	must(l.t, err)
 	must(l.t, cmd.Start())
-	span := 160 * time.Millisecond
+	steps, after := l.r.IntN(24), time.Duration(l.r.Int64N(int64(4*time.Millisecond)))
 	if l.r.IntN(3) == 0 {
-		span = 25 * time.Millisecond
+		steps, after = 0, time.Duration(l.r.Int64N(int64(25*time.Millisecond)))
 	}
-	after := time.Duration(l.r.Int64N(int64(span)))
-	var killer *time.Timer
+	kill := time.AfterFunc(time.Hour, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		what, number, _ := strings.Cut(lines.Text(), " ")
 		n, _ := strconv.ParseUint(number, 10, 64)
+		if steps--; steps == -1 {
+			kill.Reset(after)
+		}
 		switch what {
 		case "open":
-			if killer == nil {
-				killer = time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-			}
 		case "wrote":
 			if n <= l.wrote {
 				l.t.Errorf("batch %d was written again, the store had said %d", n, l.wrote)
@@ -217,9 +218,6 @@ func (l *lives) life() {
 		}
 	}
 	_ = cmd.Wait()
-	if killer != nil {
-		killer.Stop()
-	}
 	if aside := asideIn(l.t, l.dir); len(aside) > 0 {
 		l.t.Errorf("moved aside: %v", aside)
 	}
