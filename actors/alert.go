@@ -35,14 +35,14 @@ type (
 	routeQuit struct{} // a route's answer to it
 )
 
-// Alert hands deliveries to their routes, one child each, so that a slow one
+// Alert hands deliveries to their routes, an actor each, so that a slow one
 // holds nobody back. What it knows is in the store: it begins with what is
 // pending there.
 type Alert struct {
 	hub      *Hub
 	routes   []messages.Route
 	pending  []messages.Delivery // at start
-	children map[messages.RouteID]*actor.PID
+	actors   map[messages.RouteID]*actor.PID
 	closing  chan struct{} // of lastCall
 	quitting int           // routes that have not answered it
 	log      zerolog.Logger
@@ -69,17 +69,17 @@ func (a *Alert) Receive(c *actor.Context) {
 	}
 }
 
-// apply gives every route its child, and stops those of routes that went.
+// apply gives every route its actor, and stops those of routes that went.
 func (a *Alert) apply(c *actor.Context, routes []messages.Route) {
-	gone := a.children
-	a.children = make(map[messages.RouteID]*actor.PID, len(routes))
+	gone := a.actors
+	a.actors = make(map[messages.RouteID]*actor.PID, len(routes))
 	for _, r := range routes {
 		pid := gone[r.ID]
 		if pid == nil {
 			log := a.log.With().Str("route", string(r.ID)).Logger()
-			pid = spawn(contextSpawner{c}, a.hub.watch, newRoute(a.hub, r, log), "route", string(r.ID))
+			pid = spawn(c.Engine(), a.hub.watch, newRoute(a.hub, r, log), "route", string(r.ID))
 		}
-		a.children[r.ID] = pid
+		a.actors[r.ID] = pid
 		delete(gone, r.ID)
 	}
 	for _, pid := range gone {
@@ -92,7 +92,7 @@ func (a *Alert) forward(c *actor.Context, ds []messages.Delivery) {
 		if d.State != messages.DeliveryPending {
 			continue
 		}
-		if pid := a.children[d.RouteID]; pid != nil {
+		if pid := a.actors[d.RouteID]; pid != nil {
 			c.Send(pid, d)
 			continue
 		}
@@ -102,8 +102,8 @@ func (a *Alert) forward(c *actor.Context, ds []messages.Delivery) {
 }
 
 func (a *Alert) close(c *actor.Context, m lastCall) {
-	a.closing, a.quitting = m.done, len(a.children)+1
-	for _, pid := range a.children {
+	a.closing, a.quitting = m.done, len(a.actors)+1
+	for _, pid := range a.actors {
 		c.Send(pid, m)
 	}
 	a.quit() // its own

@@ -67,7 +67,7 @@ type (
 // SpawnCollector starts a Collector; its first collection begins at once.
 func SpawnCollector(e *actor.Engine, cfg CollectorConfig) *actor.PID {
 	w := &watch{log: cfg.Log, fatal: cfg.Fatal}
-	return spawn(engineSpawner{e}, w, newCollector(cfg), "agent", "collector")
+	return spawn(e, w, newCollector(cfg), "agent", "collector")
 }
 
 func newCollector(cfg CollectorConfig) *Collector {

@@ -6,12 +6,14 @@
 //	hub ─┬─ writer            the one that waits for the disk; commits in groups
 //	     ├─ ledger            counts listening time; every second
 //	     ├─ registry          which customers and hosts there are
-//	     ├─ host/<id>         one a host: last-report state, staleness timer
+//	     │    └─ host/<id>    one a host: last-report state, staleness timer
 //	     ├─ ingest            the door: how many are inside, whether it is open
 //	     ├─ alert             what was decided to be told
 //	     │    └─ route/<id>   one a route: its queue, its retries
 //	     ├─ retention         drops days of history
 //	     └─ watchdog          tells the outside that the hub is well
+//
+// A branch says who starts and stops whom; none is a child in hollywood's sense.
 //
 // The agent's:
 //

@@ -117,7 +117,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	}
 	h.stats.Customers.Store(int64(len(cfg.Past.Customers)))
 	part := func(name string) zerolog.Logger { return cfg.Log.With().Str("component", name).Logger() }
-	start := func(kind string, r actor.Receiver) { spawn(engineSpawner{h.engine}, h.watch, r, kind, hubID) }
+	start := func(kind string, r actor.Receiver) { spawn(h.engine, h.watch, r, kind, hubID) }
 	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
 	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{

@@ -133,7 +133,7 @@ func TestPanickingHostGoesOnFromWhatIsStored(t *testing.T) {
 		e := w.hub.directory.host(testHost)
 		<-w.hub.engine.Poison(e.pid).Done()
 		h := &Host{hub: w.hub, entry: e, state: w.store.states[testHost]}
-		e.pid = spawn(engineSpawner{w.hub.engine}, w.hub.watch, fragile{h}, hostKind, string(testHost))
+		e.pid = spawn(w.hub.engine, w.hub.watch, fragile{h}, hostKind, string(testHost))
 		for range 100 {
 			w.hub.engine.Send(e.pid, boom{})
 			synctest.Wait()

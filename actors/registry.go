@@ -130,9 +130,7 @@ func (r *Registry) spawnHost(c *actor.Context, h messages.Host, s messages.HostS
 	e.generation.Store(h.DesiredGeneration)
 	s.ID = h.ID
 	r.hub.stats.phases[s.Phase].Add(1)
-	// Not a child of this actor: that would cost every host a hundred bytes for
-	// a place in a list that nobody reads.
-	e.pid = spawn(engineSpawner{c.Engine()}, r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, hostKind, string(h.ID))
+	e.pid = spawn(c.Engine(), r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, hostKind, string(h.ID))
 	r.hub.directory.put(idOf(e.pid), e)
 }
 

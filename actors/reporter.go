@@ -97,7 +97,7 @@ type (
 // SpawnReporter starts a Reporter.
 func SpawnReporter(e *actor.Engine, cfg ReporterConfig) *actor.PID {
 	w := &watch{log: cfg.Log, fatal: cfg.Fatal}
-	return spawn(engineSpawner{e}, w, newReporter(cfg), "agent", "reporter")
+	return spawn(e, w, newReporter(cfg), "agent", "reporter")
 }
 
 func newReporter(cfg ReporterConfig) *Reporter {

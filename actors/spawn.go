@@ -14,23 +14,6 @@ import (
 // actor, and its inboxes grow by themselves.
 const inboxSize = 2
 
-// spawner is what can have children: the engine, or an actor's context.
-type spawner interface {
-	spawn(p actor.Producer, kind, id string) *actor.PID
-}
-
-type engineSpawner struct{ *actor.Engine }
-
-func (s engineSpawner) spawn(p actor.Producer, kind, id string) *actor.PID {
-	return s.Spawn(p, kind, options(id)...)
-}
-
-type contextSpawner struct{ *actor.Context }
-
-func (s contextSpawner) spawn(p actor.Producer, kind, id string) *actor.PID {
-	return s.SpawnChild(p, kind, options(id)...)
-}
-
 func options(id string) []actor.OptFunc {
 	return []actor.OptFunc{actor.WithID(id), actor.WithInboxSize(inboxSize), actor.WithMaxRestarts(math.MaxInt32)}
 }
@@ -83,7 +66,9 @@ func (g *guard) failed(c *actor.Context, v any) {
 	g.watch.fatal(fmt.Errorf("actor %s: panic: %v", c.PID().ID, v))
 }
 
-// spawn is the only way an actor comes to life.
-func spawn(s spawner, w *watch, r actor.Receiver, kind, id string) *actor.PID {
-	return s.spawn(func() actor.Receiver { return &guard{inner: r, watch: w} }, kind, id)
+// spawn is the only way an actor comes to life. None is a child in hollywood's
+// sense: a parent's end waits for its children's, and for ever for one that is
+// being stopped already. Who made an actor stops it.
+func spawn(e *actor.Engine, w *watch, r actor.Receiver, kind, id string) *actor.PID {
+	return e.Spawn(func() actor.Receiver { return &guard{inner: r, watch: w} }, kind, options(id)...)
 }
