@@ -26,6 +26,7 @@ const (
 	minFreeBytes    = 64 << 20
 	maxFreeReserve  = 1 << 30 // 2 % of a large file system is more than anyone wants idle
 	housekeepEvery  = time.Second
+	forgetEvery     = 10 // beats of housekeeping
 	maxScratch      = 8 << 20
 	maxBodiesAhead  = 4 // batches whose bodies may wait for their state
 	valueThreshold  = 1 << 20
@@ -209,7 +210,7 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
 	}
-	adviseRandom(dir)
+	advise(dir, false)
 	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil { // the names of what is new
 		return nil, errors.Join(fmt.Errorf("sync %s: %w", dir, err), b.Close())
 	}
@@ -244,7 +245,7 @@ func (db *DB) housekeep() {
 	defer close(db.stopped)
 	t := time.NewTicker(housekeepEvery)
 	defer t.Stop()
-	for {
+	for beat := 1; ; beat++ {
 		select {
 		case <-db.stop:
 			return
@@ -253,7 +254,7 @@ func (db *DB) housekeep() {
 				db.log.Errorf("%v", err)
 			}
 			db.history.closeIdle(time.Now())
-			adviseRandom(db.dir)
+			advise(db.dir, beat%forgetEvery == 0)
 		}
 	}
 }

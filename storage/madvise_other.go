@@ -2,5 +2,5 @@
 
 package storage
 
-// adviseRandom is for Linux.
-func adviseRandom(string) {}
+// advise is for Linux.
+func advise(string, bool) {}
