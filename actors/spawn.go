@@ -11,8 +11,8 @@ import (
 )
 
 // inboxSize is an inbox's initial capacity. Hollywood's default costs 26 KB an
-// actor, and its inboxes grow by themselves.
-const inboxSize = 2
+// actor, and its inboxes grow by themselves; most hosts never have two messages.
+const inboxSize = 1
 
 func options(id string) []actor.OptFunc {
 	return []actor.OptFunc{actor.WithID(id), actor.WithInboxSize(inboxSize), actor.WithMaxRestarts(math.MaxInt32)}
@@ -70,5 +70,6 @@ func (g *guard) failed(c *actor.Context, v any) {
 // sense: a parent's end waits for its children's, and for ever for one that is
 // being stopped already. Who made an actor stops it.
 func spawn(e *actor.Engine, w *watch, r actor.Receiver, kind, id string) *actor.PID {
-	return e.Spawn(func() actor.Receiver { return &guard{inner: r, watch: w} }, kind, options(id)...)
+	g := &guard{inner: r, watch: w}
+	return e.Spawn(func() actor.Receiver { return g }, kind, options(id)...)
 }

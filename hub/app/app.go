@@ -90,6 +90,7 @@ func (a *App) open(global messages.Secret) error {
 	if err != nil {
 		return err
 	}
+	keys.Grow(past.Hosts)
 	err = a.db.EachKey(func(k messages.Key) error {
 		k.HostID = a.hub.Intern(k.HostID)
 		keys.Put(k)

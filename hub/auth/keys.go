@@ -70,6 +70,19 @@ func (k *Keys) OnFirstUse(f func(id messages.HostID, replaced messages.KeyHash))
 	k.firstUse.Store(&f)
 }
 
+// Grow makes room for n host keys at once: an index that grows by itself holds
+// up to twice what it needs.
+func (k *Keys) Grow(n int) {
+	for i := range k.shards {
+		s := &k.shards[i]
+		s.mu.Lock()
+		if s.hosts == nil {
+			s.hosts = make(map[prefix]messages.HostID, n/shardCount)
+		}
+		s.mu.Unlock()
+	}
+}
+
 // Put makes the index say what the record says. A revoked key is dropped: it
 // then authenticates as if it had never been.
 func (k *Keys) Put(key messages.Key) {
