@@ -62,7 +62,7 @@ func BenchmarkConnection(b *testing.B) {
 		name string
 		http *fasthttp.Server
 	}{
-		{"echo", &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.Response.SetBodyRaw(ctx.PostBody()[:100]) }, ReduceMemoryUsage: true}},
+		{"echo", &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.Response.SetBodyRaw(ctx.PostBody()[:100]) }}},
 		{"report", New(Config{}, testKeys(), noFleet{newFakeFleet()}, zerolog.Nop()).everyone.http},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -119,9 +119,21 @@ func apiConfig(c *config.Config, version string) api.Config {
 	return api.Config{
 		Version: version, MaxBodyBytes: c.MaxBodyBytes, MaxConnsPerIP: c.ConnsPerIP(),
 		AllowPrivateRoutes: c.AllowPrivateRoutes, ExternalURL: c.ExternalURL,
-		TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile,
+		TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile, IdleTimeout: idleTimeout(c),
 	}
 }
+
+// idleTimeout keeps an agent's connection open until its next report when that
+// comes within a minute or so, late by its jitter; 0, the server's default, when
+// it does not.
+func idleTimeout(c *config.Config) time.Duration {
+	if next := seconds(c.PollIntervalSeconds) * 5 / 4; next <= maxIdle {
+		return next
+	}
+	return 0
+}
+
+const maxIdle = 75 * time.Second
 
 // listen lets the world in, and then says that silence counts.
 func (a *App) listen() error {
