@@ -229,6 +229,9 @@ func (h *Host) stop() {
 	if h.writing == nil {
 		return
 	}
+	if r, ok := h.writing.asked.(*record); ok {
+		r.body = nil // the writer's still; the record is used again once it is answered
+	}
 	for _, m := range append(h.writing.waiting, h.writing.asked) {
 		if asked, ok := m.(answerer); ok && asked != nil {
 			asked.answer(ErrUnavailable)

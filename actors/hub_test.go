@@ -23,7 +23,9 @@ type fakeStore struct {
 	mu         sync.Mutex
 	full       bool
 	broken     error
-	slow       time.Duration
+	slow       time.Duration // WriteState
+	slowBodies time.Duration
+	limit      int // rows that deliveries may take in a batch; 0 is none
 	past       Past
 	bodies     uint64
 	hosts      map[messages.HostID]messages.Host
@@ -52,6 +54,10 @@ func (f *fakeStore) set(change func()) {
 
 func (f *fakeStore) WriteBodies(b *messages.Batch) error {
 	f.mu.Lock()
+	slow := f.slowBodies
+	f.mu.Unlock()
+	time.Sleep(slow)
+	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.full {
 		return fmt.Errorf("guard: %w", messages.ErrFull)
@@ -73,6 +79,9 @@ func (f *fakeStore) WriteState(b *messages.Batch) error {
 	if f.broken != nil {
 		return f.broken
 	}
+	if n := deliveryRows(b.Deliveries); f.limit > 0 && n > f.limit {
+		return fmt.Errorf("batch %d: %d rows of deliveries", b.Sequence, n)
+	}
 	if b.Sequence != f.past.Batch+1 || b.Sequence > f.bodies {
 		return fmt.Errorf("state of batch %d after %d, bodies at %d", b.Sequence, f.past.Batch, f.bodies)
 	}
@@ -92,6 +101,13 @@ func (f *fakeStore) WriteState(b *messages.Batch) error {
 	f.guests = append(f.guests, b.Guests...)
 	f.apply(b)
 	return nil
+}
+
+func deliveryRows(ds []messages.Delivery) (n int) {
+	for i := range ds {
+		n += rowsOfDelivery + len(ds[i].Events)
+	}
+	return n
 }
 
 func copyBodies(rs []messages.StoredReport) []messages.StoredReport {

@@ -110,6 +110,60 @@ func TestRefusedRemovalLeavesTheHost(t *testing.T) {
 	})
 }
 
+// A host whose removal is refused while its last report is still being written
+// comes back with that report, not with what was stored before it.
+func TestRefusedRemovalWaitsForTheLastReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.start()
+		w.reports(15*time.Minute, testHost)
+		w.store.set(func() { w.store.slow = time.Second })
+		late := make(chan error, 1)
+		go func() { late <- w.report(testHost) }()
+		time.Sleep(time.Millisecond)
+		w.store.set(func() { w.store.full = true })
+		if err := w.hub.Order(t.Context(), RemoveHost{testHost}); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("removal from a full store: %v, want %v", err, ErrUnavailable)
+		}
+		<-late
+		w.store.set(func() { w.store.slow, w.store.full = 0, false })
+		w.sleep(3 * time.Second)
+		if err := w.repeat(testHost); err != nil {
+			t.Error(err)
+		}
+		if n := len(w.store.reports); n != 2 {
+			t.Errorf("%d reports stored, want 2: the host forgot the one that was in flight", n)
+		}
+		w.stop()
+	})
+}
+
+// The body of a report that is being written stays as it is, though its host is
+// removed and whoever brought it has been answered.
+func TestRemovalLeavesABodyInFlightAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.addHost("acme-00000002")
+		w.start()
+		w.store.set(func() { w.store.slowBodies = time.Second })
+		record := func(id messages.HostID, body string) {
+			_, _ = w.hub.Ingest.Record(&messages.Summary{HostID: id, GuestsUnknown: true}, []byte(body))
+		}
+		go record(testHost, "removed")
+		time.Sleep(time.Millisecond)
+		go func() { _ = w.hub.Order(t.Context(), RemoveHost{testHost}) }()
+		synctest.Wait()
+		for range 20 {
+			go record("acme-00000002", "another")
+		}
+		w.sleep(time.Minute)
+		if got := string(w.store.reports[0].Body); got != "removed" {
+			t.Errorf("stored %q as the removed host's report", got)
+		}
+		w.stop()
+	})
+}
+
 // fragile is a host that panics when it is told boom.
 type fragile struct{ *Host }
 

@@ -19,8 +19,9 @@ type outbox struct {
 	wait     time.Duration
 	routes   []messages.Route
 	open     map[pairing]*openDelivery
-	unsealed map[messages.DeliveryID]*openDelivery // the open ones, and those whose wait has passed
+	unsealed map[messages.DeliveryID]*openDelivery // those that are not durably sealed: the open ones, and more
 	dirty    []*openDelivery                       // changed since the last batch, in order
+	size     int                                   // about how many rows of the store dirty would touch
 }
 
 type openDelivery struct {
@@ -65,6 +66,7 @@ func (o *outbox) join(p pairing, e messages.EventID, now time.Time, number func(
 	}
 	d.Events = append(d.Events, e)
 	o.touch(d)
+	o.size++
 }
 
 // seal closes a delivery to further events. The outbox's own copy, when it has
@@ -75,7 +77,6 @@ func (o *outbox) seal(d messages.Delivery) {
 	if own == nil {
 		own = &openDelivery{Delivery: d}
 	}
-	delete(o.unsealed, d.ID)
 	if o.open[p] == own {
 		delete(o.open, p)
 	}
@@ -83,9 +84,13 @@ func (o *outbox) seal(d messages.Delivery) {
 	o.touch(own)
 }
 
+// rowsOfDelivery is how many rows of the store a delivery touches.
+const rowsOfDelivery = 4
+
 func (o *outbox) touch(d *openDelivery) {
 	if !slices.Contains(o.dirty, d) {
 		o.dirty = append(o.dirty, d)
+		o.size += rowsOfDelivery + len(d.Events)
 	}
 }
 
@@ -99,15 +104,21 @@ func (o *outbox) changed() []messages.Delivery {
 		ds[i] = d.Delivery
 		ds[i].Events = slices.Clone(d.Events)
 	}
-	o.dirty = o.dirty[:0]
+	o.dirty, o.size = o.dirty[:0], 0
 	return ds
 }
 
-// committed notes what is durable now.
+// committed notes what is durable now. A seal may be in a batch that fails: until
+// it is durable the outbox alone knows all of a delivery's events.
 func (o *outbox) committed(ds []messages.Delivery) {
 	for i := range ds {
-		if d := o.unsealed[ds[i].ID]; d != nil {
-			d.durable = len(ds[i].Events)
+		d := o.unsealed[ds[i].ID]
+		if d == nil {
+			continue
+		}
+		d.durable = len(ds[i].Events)
+		if ds[i].Sealed || ds[i].State != messages.DeliveryPending {
+			delete(o.unsealed, d.ID)
 		}
 	}
 }
@@ -116,7 +127,7 @@ func (o *outbox) committed(ds []messages.Delivery) {
 // opens a new delivery; the route seals the old ones.
 func (o *outbox) reset() {
 	clear(o.open)
-	o.dirty = o.dirty[:0]
+	o.dirty, o.size = o.dirty[:0], 0
 	for id, d := range o.unsealed {
 		if d.Events = d.Events[:d.durable]; d.durable == 0 {
 			delete(o.unsealed, id)

@@ -20,6 +20,7 @@ import (
 const (
 	maxBatchRows  = 8192    // hosts, guests and events: a transaction of the store has bounds, too
 	maxBatchBytes = 8 << 20 // of bodies
+	maxOutboxRows = 16384   // deliveries, and the events that they name
 )
 
 // Store is what the writer needs of storage. Both methods return when what they
@@ -72,6 +73,7 @@ type (
 type cut struct {
 	messages.Batch
 	writes []*write
+	err    error // why it failed
 }
 
 // Writer is the one actor that waits for the disk. It commits in groups: what
@@ -88,11 +90,12 @@ type Writer struct {
 	pending []*write
 	assigned,
 	durable mark
-	bodies   *cut // being written
-	ready    *cut // bodies are durable, state is not
-	state    *cut // being written
-	failing  bool // a batch failed: no new one before all under way have ended
-	full     bool // the last batch was refused for want of space
+	bodies   *cut   // being written
+	ready    *cut   // bodies are durable, state is not
+	state    *cut   // being written
+	failing  bool   // a batch failed: no new one before all under way have ended,
+	failed   []*cut // and no answer to those that did
+	full     bool   // the last batch was refused for want of space
 	drainers []chan struct{}
 	log      zerolog.Logger
 }
@@ -138,14 +141,24 @@ func (w *Writer) pump(c *actor.Context) {
 		if w.state != nil {
 			return
 		}
-		w.failing, w.assigned = false, w.durable
-		w.outbox.reset()
+		w.recover(c)
 	}
 	if len(w.pending) > 0 {
 		w.writeBodies(c, w.cut())
 	} else if w.state == nil {
 		w.drained()
 	}
+}
+
+// recover goes back to what is durable. Who is answered now and looks into the
+// store finds it at rest.
+func (w *Writer) recover(c *actor.Context) {
+	w.failing, w.assigned = false, w.durable
+	w.outbox.reset()
+	for _, b := range w.failed {
+		answer(c.Engine(), b.writes, b.err)
+	}
+	w.failed = nil
 }
 
 func (w *Writer) drained() {
@@ -224,7 +237,8 @@ func (w *Writer) fail(c *actor.Context, b *cut, err error) {
 		w.log.Error().Err(err).Msg("store refuses writes")
 		c.Send(w.hub.ledger, storeChanged{why: "the store was full"})
 	}
-	answer(c.Engine(), b.writes, err)
+	b.err = err
+	w.failed = append(w.failed, b)
 }
 
 func answer(engine *actor.Engine, writes []*write, err error) {
@@ -244,7 +258,11 @@ func (w *Writer) cut() *cut {
 	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
 	n, reports := w.fits()
 	b.Reports, b.Hosts = make([]messages.StoredReport, 0, reports), make([]messages.HostState, 0, n)
-	for _, m := range w.pending[:n] {
+	for i, m := range w.pending[:n] {
+		if w.outbox.size >= maxOutboxRows {
+			n = i
+			break
+		}
 		w.add(b, m)
 	}
 	b.writes = slices.Clone(w.pending[:n])
