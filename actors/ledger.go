@@ -30,7 +30,6 @@ type Ledger struct {
 	state     listening
 	accepting bool
 	writing   bool
-	why       string
 	writtenAt messages.Listened
 	timer     *time.Timer
 	log       zerolog.Logger
