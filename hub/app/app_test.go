@@ -191,6 +191,34 @@ func TestKeysRotateAndDie(t *testing.T) {
 	try(last.APIKey, 401)
 }
 
+// An operator who loses a rotated key and rotates again does not lock out the
+// agent, which still has the first; the use of the last key ends all others.
+func TestRotatingTwiceLocksNobodyOut(t *testing.T) {
+	a, c := start(t, testConfig(t))
+	defer a.Stop()
+	m := c.mint()
+	try := func(key string) int { return c.as(key).call("POST", "/api/v1/host-report", report(m.HostID, 1), nil) }
+	var lost, last minted
+	rotate := "/api/v1/admin/hosts/" + m.HostID + "/rotate-key"
+	c.want(200, "POST", rotate, map[string]any{}, &lost)
+	c.want(200, "POST", rotate, map[string]any{}, &last)
+	for _, key := range []string{m.APIKey, last.APIKey} {
+		if got := try(key); got != 200 {
+			t.Fatalf("a live key is answered %d", got)
+		}
+	}
+	for range 200 { // the others' end is written behind the answer
+		if try(m.APIKey) == 401 {
+			break
+		}
+	}
+	for name, key := range map[string]string{"first": m.APIKey, "lost": lost.APIKey} {
+		if got := try(key); got != 401 {
+			t.Errorf("the %s key is answered %d after the last was used", name, got)
+		}
+	}
+}
+
 // A backup taken of a running hub becomes a hub again; the store that it
 // replaces is kept, and a running hub is not touched.
 func TestBackupBecomesAHub(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -28,6 +29,7 @@ type fleet struct {
 	db   *storage.DB
 	app  *App
 	send sender
+	keys sync.Mutex // from reading a host's keys to the order that changes them
 }
 
 // Record implements api.Reporter.
@@ -111,35 +113,36 @@ func (f *fleet) MintHost(ctx context.Context, c messages.CustomerID, interval in
 	}
 }
 
-// RotateKey implements api.Fleet. The old key dies at the first use of the new
-// one, or after a day.
+// RotateKey implements api.Fleet. The old keys die at the first use of the new
+// one, or after a day: which of them the agent has, after rotations that were
+// not taken up, nobody here knows.
 func (f *fleet) RotateKey(ctx context.Context, id messages.HostID) (messages.Secret, error) {
+	f.keys.Lock()
+	defer f.keys.Unlock()
+	now := time.Now().UTC()
 	keys, err := f.liveKeys(id)
 	if err != nil {
 		return "", err
 	}
-	now := time.Now().UTC()
+	keys = slices.DeleteFunc(keys, func(k messages.Key) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) })
 	key, hash := newKey()
 	fresh := messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: id.Customer(), CreatedAt: now}
 	for i := range keys {
 		keys[i].ExpiresAt = now.Add(keyOverlap)
 		fresh.Replaces = keys[i].Hash
 	}
-	if len(keys) > 1 { // a rotation that was not taken up: its key goes now
-		for i := range keys[:len(keys)-1] {
-			keys[i].RevokedAt = now
-		}
-	}
 	return key, translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: append(keys, fresh)}))
 }
 
 // RevokeKey implements api.Fleet.
 func (f *fleet) RevokeKey(ctx context.Context, id messages.HostID) error {
+	f.keys.Lock()
+	defer f.keys.Unlock()
+	now := time.Now().UTC()
 	keys, err := f.liveKeys(id)
 	if err != nil {
 		return err
 	}
-	now := time.Now().UTC()
 	for i := range keys {
 		keys[i].RevokedAt = now
 	}
@@ -160,15 +163,22 @@ func (f *fleet) liveKeys(id messages.HostID) ([]messages.Key, error) {
 	return keys, nil
 }
 
-// keyUsed ends the life of a key whose successor was used for the first time.
+// keyUsed ends the life of a key whose successor was used for the first time,
+// and of those before it.
 func (f *fleet) keyUsed(id messages.HostID, replaced messages.KeyHash) {
+	f.keys.Lock()
+	defer f.keys.Unlock()
+	now := time.Now().UTC()
 	keys, err := f.liveKeys(id)
 	i := slices.IndexFunc(keys, func(k messages.Key) bool { return k.Hash == replaced })
 	if err == nil && i >= 0 {
-		keys[i].RevokedAt = time.Now().UTC()
+		keys = keys[:i+1]
+		for i := range keys {
+			keys[i].RevokedAt = now
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		err = f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys[i : i+1]})
+		err = f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys})
 	}
 	if err != nil {
 		f.app.log.Warn().Err(err).Str("host", string(id)).Msg("replaced key not revoked; it expires by itself")
