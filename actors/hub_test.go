@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,6 +207,7 @@ func (f *fakeStore) pending() []messages.Delivery {
 // fakeSender keeps what was sent and answers as it is told.
 type fakeSender struct {
 	mu     sync.Mutex
+	hang   atomic.Bool                   // answers nothing until it is given up
 	answer func(messages.RouteID) Answer // nil: yes to all
 	sent   []sent
 }
@@ -218,7 +220,11 @@ type sent struct {
 	ok     bool
 }
 
-func (f *fakeSender) Send(_ context.Context, r messages.Route, d messages.Delivery, es []messages.Event) Answer {
+func (f *fakeSender) Send(ctx context.Context, r messages.Route, d messages.Delivery, es []messages.Event) Answer {
+	if f.hang.Load() {
+		<-ctx.Done()
+		return Answer{Text: ctx.Err().Error()}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := sent{at: time.Now(), route: r.ID, id: d.ID}

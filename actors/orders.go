@@ -131,11 +131,12 @@ func (o RemoveRoute) decide(r *Registry) (*messages.Batch, func(*actor.Context),
 	}, nil
 }
 
-// setRoutes hands a new list, never changed again, to those who need it.
+// setRoutes hands a new list, never changed again, to those who need it: first
+// to the one that gives a new route its actor, then to the one that tells on it.
 func (r *Registry) setRoutes(c *actor.Context, routes []messages.Route) {
 	r.routes = routes
-	c.Send(r.hub.writer, routesChanged{routes})
 	c.Send(r.hub.alert, routesChanged{routes})
+	c.Send(r.hub.writer, routesChanged{routes})
 }
 
 func (o Redeliver) decide(r *Registry) (*messages.Batch, func(*actor.Context), error) {

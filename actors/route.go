@@ -15,6 +15,7 @@ import (
 const (
 	sendTimeout = 15 * time.Second // one try, all in all
 	storeRetry  = 5 * time.Second  // until an outcome that could not be written is written again
+	lastTry     = 5 * time.Second  // what a try under way is given when the hub ends
 )
 
 // What a route tells itself.
@@ -32,10 +33,11 @@ type Route struct {
 	route   messages.Route
 	state   routeState
 	sending bool
-	sealing bool   // the head is being sealed: its last word comes back through alert
-	outcome *write // on its way to the store; nil when none
-	closing bool   // nothing more is tried,
-	quitted bool   // and alert knows that nothing is under way
+	abandon context.CancelFunc // of the try under way, or the last one
+	sealing bool               // the head is being sealed: its last word comes back through alert
+	outcome *write             // on its way to the store; nil when none
+	closing bool               // nothing more is tried,
+	quitted bool               // and alert knows that nothing is under way
 	token   uint64
 	timer   *time.Timer
 	log     zerolog.Logger
@@ -63,6 +65,9 @@ func (r *Route) Receive(c *actor.Context) {
 		r.store(c)
 	case lastCall:
 		r.closing = true
+		if r.sending {
+			time.AfterFunc(lastTry, r.abandon)
+		}
 		r.quit(c)
 	default:
 		r.log.Warn().Type("message", m).Msg("unexpected message")
@@ -129,11 +134,16 @@ func (r *Route) wake(c *actor.Context, after time.Duration) {
 func (r *Route) send(c *actor.Context) {
 	r.sending = true
 	engine, self, hub, route, d := c.Engine(), c.PID(), r.hub, r.route, r.state.queue[0].Delivery
-	go func() { engine.Send(self, routeHeard{trySend(hub, route, d)}) }()
+	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
+	r.abandon = cancel
+	go func() {
+		defer cancel()
+		engine.Send(self, routeHeard{trySend(ctx, hub, route, d)})
+	}()
 }
 
 // trySend is one try, on a goroutine of its own.
-func trySend(hub *Hub, r messages.Route, d messages.Delivery) (a Answer) {
+func trySend(ctx context.Context, hub *Hub, r messages.Route, d messages.Delivery) (a Answer) {
 	start := time.Now()
 	defer func() {
 		if v := recover(); v != nil {
@@ -143,8 +153,6 @@ func trySend(hub *Hub, r messages.Route, d messages.Delivery) (a Answer) {
 		}
 		a.Took = time.Since(start)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
-	defer cancel()
 	events, err := hub.store.EventsByID(d.Events)
 	if err != nil {
 		return Answer{Text: err.Error()}
@@ -205,9 +213,15 @@ func (r *Route) store(c *actor.Context) {
 	c.Send(r.hub.writer, &w)
 }
 
-// settle believes an outcome that is durable, and writes again one that is not.
+// settle believes an outcome that is durable, and writes again one that is not,
+// unless the hub ends: the next start then tries again what this one did.
 func (r *Route) settle(c *actor.Context, m written) {
 	if r.outcome == nil || m.token != r.token {
+		return
+	}
+	if m.err != nil && r.closing {
+		r.outcome = nil
+		r.quit(c)
 		return
 	}
 	if m.err != nil {
@@ -241,19 +255,19 @@ func (r *Route) count(s messages.DeliveryState) {
 	}
 }
 
-// stop gives up what is queued: the route was removed.
+// stop gives up what is queued: the route was removed. What it wrote of itself
+// since then brought its record back, so that is removed again.
 func (r *Route) stop(c *actor.Context) {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
-	if r.hub.stopping.Load() || len(r.state.queue) == 0 {
+	if r.hub.stopping.Load() {
 		return
 	}
-	dead := make([]messages.Delivery, len(r.state.queue))
-	for i, q := range r.state.queue {
-		dead[i] = q.Delivery
-		dead[i].State, dead[i].LastError = messages.DeliveryDead, "the route was removed"
-		r.count(dead[i].State)
+	c.Send(r.hub.writer, &write{more: &messages.Batch{DelRoutes: []messages.RouteID{r.route.ID}}})
+	for _, q := range r.state.queue {
+		q.State, q.LastError = messages.DeliveryDead, "the route was removed"
+		r.count(q.State)
+		c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: []messages.Delivery{q.Delivery}}})
 	}
-	c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: dead}})
 }

@@ -1,11 +1,14 @@
 package actors
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/anthdm/hollywood/actor"
 
 	"felhom.eu/messages"
 )
@@ -163,6 +166,100 @@ func TestFailingRouteIsToldOnOthers(t *testing.T) {
 		}
 		w.stop()
 	})
+}
+
+// A route that is removed while it writes that it is failing stays removed.
+func TestRemovedRouteDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.route(testRoute, "acme")
+		var first time.Time
+		w.sender.answer = func(messages.RouteID) Answer {
+			if first.IsZero() {
+				first = time.Now()
+			}
+			if time.Since(first) > failingAfter {
+				w.store.set(func() { w.store.slow = time.Second })
+				go func() { _ = w.hub.Order(t.Context(), RemoveRoute{testRoute}) }()
+				time.Sleep(time.Millisecond) // the removal is on its way to the disk
+			}
+			return Answer{Status: 500}
+		}
+		w.start()
+		w.reports(15*time.Minute, testHost)
+		w.sleep(2 * time.Hour)
+		if len(w.store.past.Routes) != 0 {
+			t.Errorf("routes after the removal: %+v", w.store.past.Routes)
+		}
+		if left := w.store.pending(); len(left) != 0 {
+			t.Errorf("still pending: %+v", left)
+		}
+		w.stop()
+	})
+}
+
+// listed is an address that notes who was written to first.
+type listed struct {
+	pid   *actor.PID
+	order *[]string
+}
+
+func (l listed) Start()                           {}
+func (l listed) Shutdown()                        {}
+func (l listed) Invoke([]actor.Envelope)          {}
+func (l listed) PID() *actor.PID                  { return l.pid }
+func (l listed) Send(*actor.PID, any, *actor.PID) { *l.order = append(*l.order, l.pid.ID) }
+
+// A new route has its actor before an event can be told on it: a delivery that
+// came first would be taken for one of a removed route, and given up.
+func TestAlertHearsOfARouteBeforeTheWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.start()
+		var order []string
+		r := &Registry{hub: &Hub{}}
+		r.hub.alert = w.hub.engine.SpawnProc(listed{actor.NewPID("local", "alert/listed"), &order})
+		r.hub.writer = w.hub.engine.SpawnProc(listed{actor.NewPID("local", "writer/listed"), &order})
+		<-w.hub.engine.Poison(w.hub.engine.SpawnFunc(func(c *actor.Context) {
+			if _, ok := c.Message().(actor.Started); ok {
+				r.setRoutes(c, nil)
+			}
+		}, "registry", actor.WithInboxSize(2))).Done()
+		if want := []string{"alert/listed", "writer/listed"}; !slices.Equal(order, want) {
+			t.Errorf("told %v, want %v", order, want)
+		}
+		w.stop()
+	})
+}
+
+// A hub stops in time though its store takes nothing and a far end says nothing.
+func TestStopWaitsForNobody(t *testing.T) {
+	for name, trouble := range map[string]func(*scene){
+		"full store": func(w *scene) {
+			w.sender.answer = func(messages.RouteID) Answer {
+				w.store.set(func() { w.store.full = true })
+				return Answer{OK: true, Status: 200}
+			}
+		},
+		"silent far end": func(w *scene) { w.sender.hang.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newScene(t)
+				w.route(testRoute, "acme")
+				trouble(w)
+				w.start()
+				w.reports(15*time.Minute, testHost)
+				w.sleep(15*time.Minute + time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+				defer cancel()
+				if err := w.hub.Stop(ctx); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
 }
 
 // What the far end refuses for good is dead at once and holds nothing back;

@@ -292,6 +292,9 @@ func (m *write) rows() int {
 	if m.guests != nil {
 		n += len(m.guests.Guests)
 	}
+	if m.more != nil {
+		n += rowsOfDelivery * len(m.more.Deliveries)
+	}
 	return n
 }
 
