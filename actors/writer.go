@@ -24,12 +24,11 @@ const (
 )
 
 // Store is what the writer needs of storage. Both methods return when what they
-// wrote is on stable storage. An error that Is messages.ErrFull means that
-// nothing was written; any other leaves the outcome unknown, and the hub stops:
-// what a failed sync left behind only a new start can tell.
+// wrote is on stable storage. An error of WriteBodies that Is messages.ErrFull
+// means that nothing was written; any other leaves the outcome unknown, and the
+// hub stops: what a failed sync left behind only a new start can tell.
 //
-// Every batch goes through both, in order; WriteBodies, which alone may answer
-// ErrFull, of one beside WriteState of the one before it.
+// Every batch goes through both, in order.
 type Store interface {
 	WriteBodies(*messages.Batch) error
 	WriteState(*messages.Batch) error
@@ -58,11 +57,7 @@ type written struct {
 
 // What the writer tells itself, and is asked before the hub stops.
 type (
-	bodiesWritten struct {
-		cut *cut
-		err error
-	}
-	stateWritten struct {
+	batchEnded struct {
 		cut *cut
 		err error
 	}
@@ -73,12 +68,12 @@ type (
 type cut struct {
 	messages.Batch
 	writes []*write
-	err    error // why it failed
 }
 
-// Writer is the one actor that waits for the disk. It commits in groups: what
-// came while the last sync ran is the next batch. Two batches are under way at
-// most, the bodies of one beside the state of the one before.
+// Writer is the one actor that waits for the disk. It commits in groups, one
+// after the other: what came while the last batch was written is the next.
+// (Two at a time, the bodies of one beside the state of the one before, were
+// slower: batches of half the size cost more than the wait that they save.)
 //
 // It is also where order is decided: sequence numbers, ids that rise with them,
 // and which deliveries an event goes into.
@@ -90,12 +85,8 @@ type Writer struct {
 	pending []*write
 	assigned,
 	durable mark
-	bodies   *cut   // being written
-	ready    *cut   // bodies are durable, state is not
-	state    *cut   // being written
-	failing  bool   // a batch failed: no new one before all under way have ended,
-	failed   []*cut // and no answer to those that did
-	full     bool   // the last batch was refused for want of space
+	writing  bool // a batch is under way
+	full     bool // the last batch was refused for want of space
 	drainers []chan struct{}
 	log      zerolog.Logger
 }
@@ -110,12 +101,8 @@ func (w *Writer) Receive(c *actor.Context) {
 	case *write:
 		w.pending = append(w.pending, m)
 		w.pump(c)
-	case bodiesWritten:
-		w.bodies, w.ready = nil, m.cut
-		w.check(c, m.cut, m.err)
-		w.pump(c)
-	case stateWritten:
-		w.state = nil
+	case batchEnded:
+		w.writing = false
 		w.finish(c, m.cut, m.err)
 		w.pump(c)
 	case routesChanged:
@@ -128,85 +115,43 @@ func (w *Writer) Receive(c *actor.Context) {
 	}
 }
 
-// pump moves every stage that can move.
+// pump begins the next batch, or tells who waits for the end that it is here.
 func (w *Writer) pump(c *actor.Context) {
-	if w.state == nil && w.ready != nil {
-		w.state, w.ready = w.ready, nil
-		w.writeState(c, w.state)
-	}
-	if w.bodies != nil || w.ready != nil {
+	if w.writing {
 		return
 	}
-	if w.failing {
-		if w.state != nil {
-			return
-		}
-		w.recover(c)
-	}
 	if len(w.pending) > 0 {
-		w.writeBodies(c, w.cut())
-	} else if w.state == nil {
-		w.drained()
+		w.write(c, w.cut())
+		return
 	}
-}
-
-// recover goes back to what is durable. Who is answered now and looks into the
-// store finds it at rest.
-func (w *Writer) recover(c *actor.Context) {
-	w.failing, w.assigned = false, w.durable
-	w.outbox.reset()
-	for _, b := range w.failed {
-		answer(c.Engine(), b.writes, b.err)
-	}
-	w.failed = nil
-}
-
-func (w *Writer) drained() {
 	for _, done := range w.drainers {
 		close(done)
 	}
 	w.drainers = nil
 }
 
-// writeBodies begins a batch. One without reports goes the same way: this is
-// where the store looks whether it has room.
-func (w *Writer) writeBodies(c *actor.Context, b *cut) {
-	w.bodies = b
-	engine, self, store := c.Engine(), c.PID(), w.store
-	go func() { engine.Send(self, bodiesWritten{b, store.WriteBodies(&b.Batch)}) }()
-}
-
-func (w *Writer) writeState(c *actor.Context, b *cut) {
+// write makes a batch durable on a goroutine of its own.
+func (w *Writer) write(c *actor.Context, b *cut) {
+	w.writing = true
 	engine, self, store, stats := c.Engine(), c.PID(), w.store, w.hub.stats
 	go func() {
 		start := time.Now()
-		err := store.WriteState(&b.Batch)
+		err := store.WriteBodies(&b.Batch)
+		if err == nil {
+			err = store.WriteState(&b.Batch)
+		}
 		stats.CommitNanos.Store(int64(time.Since(start)))
 		if err == nil {
 			answer(engine, b.writes, nil) // here, not in Receive: whoever waits is told a hop earlier
 		}
-		engine.Send(self, stateWritten{b, err})
+		engine.Send(self, batchEnded{b, err})
 	}()
-}
-
-// check fails a batch whose bodies failed, or whose predecessor did.
-func (w *Writer) check(c *actor.Context, b *cut, err error) {
-	if err == nil && !w.failing {
-		return
-	}
-	w.ready = nil
-	w.fail(c, b, err)
 }
 
 // finish takes note of a batch's end.
 func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 	if err != nil {
 		w.fail(c, b, err)
-		if w.ready != nil { // was numbered after the one that failed
-			next := w.ready
-			w.ready = nil
-			w.fail(c, next, err)
-		}
 		return
 	}
 	w.durable = mark{b.Sequence, w.durable.event + uint64(len(b.Events)), max(w.durable.delivery, lastDelivery(b.Deliveries))}
@@ -225,11 +170,11 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 	}
 }
 
+// fail goes back to what is durable, and only then answers: who looks into the
+// store on a bad answer finds it at rest.
 func (w *Writer) fail(c *actor.Context, b *cut, err error) {
-	w.failing = true
-	if err == nil {
-		err = messages.ErrFull // followed one that was refused
-	}
+	w.assigned = w.durable
+	w.outbox.reset()
 	if !errors.Is(err, messages.ErrFull) {
 		w.hub.watch.fatal(fmt.Errorf("write batch %d: %w", b.Sequence, err))
 	} else if !w.full {
@@ -237,8 +182,7 @@ func (w *Writer) fail(c *actor.Context, b *cut, err error) {
 		w.log.Error().Err(err).Msg("store refuses writes")
 		c.Send(w.hub.ledger, storeChanged{why: "the store was full"})
 	}
-	b.err = err
-	w.failed = append(w.failed, b)
+	answer(c.Engine(), b.writes, err)
 }
 
 func answer(engine *actor.Engine, writes []*write, err error) {
