@@ -265,7 +265,12 @@ func (r *Route) stop(c *actor.Context) {
 		return
 	}
 	c.Send(r.hub.writer, &write{more: &messages.Batch{DelRoutes: []messages.RouteID{r.route.ID}}})
-	for _, q := range r.state.queue {
+	queue := r.state.queue
+	if r.outcome != nil && r.outcome.seal == nil && r.outcome.more.Deliveries[0].State != messages.DeliveryPending {
+		r.count(r.outcome.more.Deliveries[0].State) // its end is on its way to the store
+		queue = queue[1:]
+	}
+	for _, q := range queue {
 		q.State, q.LastError = messages.DeliveryDead, "the route was removed"
 		r.count(q.State)
 		c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: []messages.Delivery{q.Delivery}}})

@@ -198,6 +198,30 @@ func TestRemovedRouteDoesNotComeBack(t *testing.T) {
 	})
 }
 
+// A delivery that arrived is sent, though its route was removed while that was
+// being written.
+func TestRemovedRouteKeepsWhatArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.route(testRoute, "acme")
+		w.sender.answer = func(messages.RouteID) Answer {
+			w.store.set(func() { w.store.slow = time.Second })
+			go func() { _ = w.hub.Order(t.Context(), RemoveRoute{testRoute}) }()
+			time.Sleep(time.Millisecond) // the removal is on its way to the disk
+			return Answer{OK: true, Status: 200}
+		}
+		w.start()
+		w.reports(15*time.Minute, testHost)
+		w.sleep(16 * time.Minute)
+		for _, d := range w.store.deliveries {
+			if d.State != messages.DeliverySent {
+				t.Errorf("a delivery that arrived is %s: %s", d.State, d.LastError)
+			}
+		}
+		w.stop()
+	})
+}
+
 // listed is an address that notes who was written to first.
 type listed struct {
 	pid   *actor.PID
