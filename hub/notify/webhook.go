@@ -28,6 +28,8 @@ const (
 	sendTimeout = 10 * time.Second
 	maxAnswer   = 500 // bytes of an answer that are kept
 	maxRead     = 64 << 10
+	// maxRetryAfter is read for anything longer, so that no header overflows.
+	maxRetryAfter = 24 * time.Hour
 	// SecretPrefix begins every webhook secret; base64 follows.
 	SecretPrefix = "whsec_"
 )
@@ -138,7 +140,7 @@ func judge(resp *http.Response) Result {
 // retryAfter reads both forms of the header (RFC 9110, 10.2.3); 0 is none.
 func retryAfter(h string, now time.Time) time.Duration {
 	if n, err := strconv.Atoi(h); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
+		return time.Duration(min(n, int(maxRetryAfter/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(h); err == nil {
 		return max(at.Sub(now), 0)

@@ -77,6 +77,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		{408, "", Result{Status: 408}},
 		{410, "", Result{Permanent: true, Status: 410}},
 		{429, "120", Result{Status: 429, RetryAfter: 2 * time.Minute}},
+		{429, "10000000000", Result{Status: 429, RetryAfter: maxRetryAfter}},
 		{500, "soon", Result{Status: 500}},
 		{503, "-5", Result{Status: 503}},
 	} {
