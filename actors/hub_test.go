@@ -275,7 +275,7 @@ func (w *scene) addHost(id messages.HostID) {
 // start brings the hub up on what is stored.
 func (w *scene) start() {
 	past := w.store.past
-	past.Pending = w.store.pending()
+	past.Pending, past.Routes = w.store.pending(), slices.Clone(past.Routes)
 	w.store.bodies = past.Batch
 	hub, err := NewHub(Config{
 		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
