@@ -510,6 +510,38 @@ func TestStatusPage(t *testing.T) {
 	}
 }
 
+// The page begins with what is wrong, however many hosts are well, and shows
+// each host once.
+func TestStatusBeginsWithSilentHosts(t *testing.T) {
+	h := newHub(t)
+	clear(h.fleet.hosts)
+	h.fleet.health.Hosts = [4]int{}
+	put := func(id messages.HostID, p messages.Phase) {
+		h.fleet.hosts[id] = HostView{Host: messages.Host{ID: id, CustomerID: "acme"}, State: messages.HostState{Phase: p}}
+		h.fleet.health.Hosts[p]++
+	}
+	for i := range statusHosts {
+		put(messages.HostID(fmt.Sprintf("acme-%08x", i)), messages.PhaseOK)
+	}
+	put("acme-00000007", messages.PhaseStale)
+	h.fleet.health.Hosts[messages.PhaseOK]--
+	put("zoo-00000001", messages.PhaseStale)
+	put("zoo-00000002", messages.PhaseDown)
+
+	r := h.do(t, "GET", "/", globalKey, "")
+	at := 0
+	for _, want := range []string{"zoo-00000002", "acme-00000007", "zoo-00000001", "acme-00000000", "Only 500 are shown"} {
+		i := strings.Index(r.body, want)
+		if i < at {
+			t.Errorf("%s is at %d of the page, want it after %d", want, i, at)
+		}
+		at = i
+	}
+	if n := strings.Count(r.body, "acme-00000007"); n != 1 {
+		t.Errorf("a stale host is shown %d times", n)
+	}
+}
+
 // The style is allowed by its hash: were the page's text another, browsers would
 // show it bare.
 func TestStyleMatchesItsHash(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -145,7 +146,11 @@ func (f *fakeFleet) Host(_ context.Context, id messages.HostID) (HostView, error
 
 func (f *fakeFleet) Hosts(_ context.Context, filter HostFilter, after messages.HostID, limit int) ([]HostView, error) {
 	f.asked = append(f.asked, filter)
-	return pageOf(f.hosts, after, limit), f.err
+	hosts := maps.Clone(f.hosts)
+	maps.DeleteFunc(hosts, func(_ messages.HostID, v HostView) bool {
+		return filter.Phase != nil && v.State.Phase != *filter.Phase
+	})
+	return pageOf(hosts, after, limit), f.err
 }
 
 func (f *fakeFleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestRecord, error) {

@@ -93,7 +93,7 @@ func (s *Server) statusView(c context.Context, now time.Time) (*statusView, erro
 		v.Phases = append(v.Phases, phaseCount{messages.Phase(p), n})
 	}
 	var err error
-	if v.Hosts, err = s.fleet.Hosts(c, HostFilter{}, "", statusHosts+1); err != nil {
+	if v.Hosts, err = s.statusHosts(c, &v.Health); err != nil {
 		return nil, err
 	}
 	if v.More = len(v.Hosts) > statusHosts; v.More {
@@ -101,6 +101,32 @@ func (s *Server) statusView(c context.Context, now time.Time) (*statusView, erro
 	}
 	v.Events, err = s.latestEvents(c, now)
 	return v, err
+}
+
+// statusHosts are the hosts that are down, the stale ones, then all others,
+// each in the order of their ids; more than statusHosts when not all have room.
+// Nobody searches the fleet for more silent hosts than there are.
+func (s *Server) statusHosts(c context.Context, h *Health) ([]HostView, error) {
+	var rows []HostView
+	shown := map[messages.HostID]bool{}
+	add := func(f HostFilter, limit int) error {
+		found, err := s.fleet.Hosts(c, f, "", limit)
+		for _, v := range found {
+			if !shown[v.Host.ID] {
+				shown[v.Host.ID] = true
+				rows = append(rows, v)
+			}
+		}
+		return err
+	}
+	for _, p := range []messages.Phase{messages.PhaseDown, messages.PhaseStale} {
+		if n := min(h.Hosts[p], statusHosts); n > 0 {
+			if err := add(HostFilter{Phase: &p}, n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rows, add(HostFilter{}, statusHosts+1)
 }
 
 // latestEvents reads a day's events, oldest first as they come, and keeps the
