@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,9 +65,6 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range c.Warnings() {
-		fmt.Fprintf(a.streams.Err, "felhom-hub: warning: %s\n", w)
-	}
 	return a.program.Serve(cmd.Context(), c)
 }
 
@@ -79,6 +77,9 @@ func (a *app) demoCommand() *cobra.Command {
 			"48 simulated hosts of 6 customers fall silent, flap, drift and fill up.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := d.validate(); err != nil {
+				return usageOf(cmd, err)
+			}
 			d.Out, d.Err = a.streams.Out, a.streams.Err
 			return a.program.Demo(cmd.Context(), d)
 		},
@@ -86,6 +87,19 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&d.For, "for", 0, "end after `DURATION` (default: when interrupted)")
 	cmd.Flags().StringVar(&d.Listen, "listen", "127.0.0.1:0", "`HOST:PORT` to serve on; port 0 is a free one")
 	return cmd
+}
+
+// validate refuses what the demo could not do: it speaks plain HTTP, so its
+// agents' keys must not leave the machine.
+func (d *Demo) validate() error {
+	host, _, err := net.SplitHostPort(d.Listen)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--listen %q: want HOST:PORT on loopback, such as 127.0.0.1:8080", d.Listen)
+	}
+	if d.For < 0 {
+		return fmt.Errorf("--for %s: want a time ahead", d.For)
+	}
+	return nil
 }
 
 func (a *app) versionCommand() *cobra.Command {
