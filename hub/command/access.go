@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -103,6 +104,10 @@ func (s *session) explain(err error) error {
 		return s.explainRefusal(refused, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return Hint(err, "is the hub running? start it with `felhom-hub`, or name another one with --hub")
+	case strings.HasPrefix(s.url, "http:") && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return Hint(err, "does the hub speak TLS? then its address begins with https://")
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return Hint(err, "the hub speaks no TLS there; its address begins with http://")
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return Hint(err, "name the certificate that signed the hub's with --ca-file")
 	case errors.As(err, new(*net.DNSError)):

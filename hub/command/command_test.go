@@ -62,6 +62,10 @@ func TestCommandAsAUserMeetsIt(t *testing.T) {
 			hub := httptest.NewServer(&fakeHub{requests: filepath.Join(env.WorkDir, "requests")})
 			env.Defer(hub.Close)
 			env.Setenv("HUB", hub.URL)
+			env.Setenv("HUB_WITH_TLS", "https"+strings.TrimPrefix(hub.URL, "http"))
+			mute := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+			env.Defer(mute.Close)
+			env.Setenv("MUTE", mute.URL)
 			env.Setenv("KEY", globalKey)
 			env.Setenv("FELHOM_HUB_GLOBAL_KEY", globalKey)
 			return nil
