@@ -126,7 +126,8 @@ func (s *Server) statusHosts(c context.Context, h *Health) ([]HostView, error) {
 			}
 		}
 	}
-	return rows, add(HostFilter{}, statusHosts+1)
+	err := add(HostFilter{}, statusHosts+1)
+	return rows, err
 }
 
 // latestEvents reads a day's events, oldest first as they come, and keeps the
