@@ -103,7 +103,8 @@ func (h *Host) wait(m any) {
 
 func (h *Host) report(c *actor.Context, m *record) {
 	now := h.hub.clock.Now()
-	w := &hostWrite{asked: m}
+	w := &m.decision
+	*w = hostWrite{asked: m}
 	w.next = h.state
 	v, events := onReport(&w.next, &m.sum, now)
 	if v == repeat {
@@ -185,15 +186,16 @@ func (h *Host) settle(c *actor.Context, m written) {
 		h.hub.stats.moved(h.state.Phase, w.next.Phase)
 		h.state = w.next
 	}
+	waiting := w.waiting
 	if w.asked != nil {
-		w.asked.answer(m.err)
+		w.asked.answer(m.err) // w may be part of what is answered, and somebody else's now
 	}
 	if h.lost {
 		h.load(c)
 	} else {
 		h.arm(c)
 	}
-	for _, next := range w.waiting {
+	for _, next := range waiting {
 		h.take(c, next)
 	}
 }
@@ -228,9 +230,6 @@ func (h *Host) stop() {
 	}
 	if h.writing == nil {
 		return
-	}
-	if r, ok := h.writing.asked.(*record); ok {
-		r.body = nil // the writer's still; the record is used again once it is answered
 	}
 	for _, m := range append(h.writing.waiting, h.writing.asked) {
 		if asked, ok := m.(answerer); ok && asked != nil {

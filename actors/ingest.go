@@ -22,10 +22,12 @@ type Receipt struct {
 	DesiredGeneration   uint64
 }
 
-// record is a report on its way to its host; the body is the record's own.
+// record is a report on its way to its host, and with what the host decided on
+// to the disk. The body is the record's own.
 type record struct {
-	sum  messages.Summary
-	body []byte
+	sum      messages.Summary
+	body     []byte
+	decision hostWrite
 	wait
 }
 
@@ -120,8 +122,8 @@ func (i *Ingest) Record(s *messages.Summary, body []byte) (Receipt, error) {
 	m := i.records.Get().(*record)
 	m.sum, m.body = *s, append(m.body[:0], body...)
 	i.hub.engine.Send(e.pid, m)
-	err, ok := m.await()
-	if ok {
+	err, _ = m.await()
+	if err == nil { // else it may still be in the writer's hands
 		i.records.Put(m)
 	}
 	return i.receipt(e, err)

@@ -157,9 +157,11 @@ func TestRemovalLeavesABodyInFlightAlone(t *testing.T) {
 			go record("acme-00000002", "another")
 		}
 		w.sleep(time.Minute)
-		if got := string(w.store.reports[0].Body); got != "removed" {
-			t.Errorf("stored %q as the removed host's report", got)
-		}
+		w.store.set(func() {
+			if got := string(w.store.reports[0].Body); got != "removed" {
+				t.Errorf("stored %q as the removed host's report", got)
+			}
+		})
 		w.stop()
 	})
 }
