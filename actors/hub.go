@@ -131,7 +131,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	})
 	start("ingest", h.Ingest)
 	start("retention", &Retention{
-		hub: h, history: cfg.Memory, days: cfg.RetentionDays, last: Instant{Wall: cfg.Past.Ledger.At}, log: part("retention"),
+		hub: h, history: cfg.Memory, days: cfg.RetentionDays, stopped: cfg.Past.Ledger.At, log: part("retention"),
 	})
 	start("watchdog", &Watchdog{hub: h, pinger: cfg.Pinger, log: part("watchdog")})
 }

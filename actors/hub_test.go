@@ -256,6 +256,7 @@ type scene struct {
 	wait   time.Duration // group_wait
 	pinger Pinger
 	rules  Rules
+	up     time.Duration // for how long the machine has been
 }
 
 const testHost messages.HostID = "acme-00000001"
@@ -279,7 +280,7 @@ func (w *scene) start() {
 	w.store.bodies = past.Batch
 	hub, err := NewHub(Config{
 		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
-		Read: GoClock(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
+		Read: w.clocks(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
 		Fatal: func(err error) { w.fatal <- err },
 	})
 	if err != nil {
@@ -288,6 +289,15 @@ func (w *scene) start() {
 	w.hub = hub
 	hub.Open()
 	synctest.Wait()
+}
+
+func (w *scene) clocks() func() Instant {
+	read := GoClock()
+	return func() Instant {
+		now := read()
+		now.Boot += w.up
+		return now
+	}
 }
 
 // stop ends it the clean way.

@@ -265,6 +265,7 @@ func TestRetentionDropsDaysAndDistrustsTheClock(t *testing.T) {
 		today := uint32(time.Now().Unix() / 86400)
 		w.store.days = []uint32{today - 400, today - 31, today - 30, today - 1, today}
 		w.store.past.Ledger = messages.Ledger{Listened: 1, At: time.Now().Add(-time.Hour)}
+		w.up = 100 * 24 * time.Hour
 		w.start()
 		w.sleep(2 * time.Minute)
 		if want := []uint32{today - 30, today - 1, today}; !slices.Equal(w.store.days, want) {

@@ -35,8 +35,9 @@ type Retention struct {
 	hub      *Hub
 	history  History
 	days     int
-	last     Instant // of the last check
-	distrust int     // checks left before the clock is believed again
+	stopped  time.Time // when the last run of the hub ended; zero when there was none
+	last     Instant   // of the last check
+	distrust int       // checks left before the clock is believed again
 	timer    *time.Timer
 	log      zerolog.Logger
 }
@@ -46,6 +47,7 @@ func (r *Retention) Receive(c *actor.Context) {
 	switch m := c.Message().(type) {
 	case actor.Initialized:
 	case actor.Started:
+		r.begin()
 		engine, self := c.Engine(), c.PID()
 		r.timer = time.AfterFunc(time.Minute, func() { engine.Send(self, retentionTick{}) })
 	case actor.Stopped:
@@ -59,12 +61,26 @@ func (r *Retention) Receive(c *actor.Context) {
 	}
 }
 
-func (r *Retention) check(c *actor.Context) {
-	now := r.hub.clock.read()
-	if jump := now.Wall.Sub(r.last.Wall) - (now.Boot - r.last.Boot); jump.Abs() > clockTrust {
+// begin reads the clock for the first time. How long the hub was off it cannot
+// tell from a jump; so after a long time off it waits, too.
+func (r *Retention) begin() {
+	r.last = r.hub.clock.read()
+	if !r.stopped.IsZero() {
+		r.doubt(r.last.Wall.Sub(r.stopped))
+	}
+}
+
+// doubt stops believing a clock that has moved too far by itself.
+func (r *Retention) doubt(jump time.Duration) {
+	if jump.Abs() > clockTrust {
 		r.distrust = trustAfter
 		r.log.Warn().Dur("jump_ms", jump).Msg("clock jumped; retention waits")
 	}
+}
+
+func (r *Retention) check(c *actor.Context) {
+	now := r.hub.clock.read()
+	r.doubt(now.Wall.Sub(r.last.Wall) - (now.Boot - r.last.Boot))
 	r.last = now
 	if r.distrust > 0 {
 		r.distrust--

@@ -124,7 +124,7 @@ func (s *Server) removeCustomer(ctx *fasthttp.RequestCtx, a args) error {
 	defer cancel()
 	switch err := s.fleet.RemoveCustomer(c, id); {
 	case errors.Is(err, ErrInUse):
-		return errHasHosts
+		return errStillHas
 	case err != nil:
 		return err
 	}
@@ -132,4 +132,4 @@ func (s *Server) removeCustomer(ctx *fasthttp.RequestCtx, a args) error {
 	return nil
 }
 
-var errHasHosts = newProblem(409, messages.CodeConflict, "customer_id: still has hosts; remove them first")
+var errStillHas = newProblem(409, messages.CodeConflict, "customer_id: still has hosts or routes; remove them first")

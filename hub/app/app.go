@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -137,6 +138,11 @@ const maxIdle = 75 * time.Second
 
 // listen lets the world in, and then says that silence counts.
 func (a *App) listen() error {
+	if a.cfg.TLS() { // the server would find out when the hub is up already
+		if _, err := tls.LoadX509KeyPair(a.cfg.TLSCertFile, a.cfg.TLSKeyFile); err != nil {
+			return fmt.Errorf("tls_cert_file, tls_key_file: %w", err)
+		}
+	}
 	ln, err := net.Listen("tcp", a.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
