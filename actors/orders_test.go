@@ -287,3 +287,36 @@ func TestRetentionDropsDaysAndDistrustsTheClock(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A blocked customer's hosts are told so with every answer, and watched as
+// before: who owes money is not who may fall silent unseen. A restart keeps it.
+func TestBlockedCustomerIsStillWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.start()
+		told := func(want bool) {
+			t.Helper()
+			w.seq[testHost]++
+			s := messages.Summary{HostID: testHost, StreamHash: 7, Sequence: w.seq[testHost], GuestsUnknown: true}
+			if r, err := w.hub.Ingest.Record(&s, []byte("x")); err != nil || r.Blocked != want {
+				t.Errorf("receipt %+v, %v; want blocked %v", r, err, want)
+			}
+		}
+		told(false)
+		if err := w.hub.Order(t.Context(), PutCustomer{messages.Customer{ID: "acme", Blocked: true}}); err != nil {
+			t.Fatal(err)
+		}
+		told(true)
+		w.stop()
+		w.start()
+		told(true)
+		w.sleep(2 * time.Hour)
+		w.wantEvents(messages.HostStale, messages.HostDown)
+		if err := w.hub.Order(t.Context(), PutCustomer{messages.Customer{ID: "acme"}}); err != nil {
+			t.Fatal(err)
+		}
+		told(false)
+		w.wantEvents(messages.HostStale, messages.HostDown, messages.HostRecovered)
+		w.stop()
+	})
+}
