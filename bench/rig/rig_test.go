@@ -100,7 +100,7 @@ func TestParallel(t *testing.T) {
 // itself growing and computing.
 func TestCostIsMeasured(t *testing.T) {
 	log := new(Log)
-	p, err := Start("/bin/sh", []string{"-c", "echo begun; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; exec sleep 60"}, nil, log)
+	p, err := Start("/bin/sh", []string{"-c", "echo begun; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; while :; do sleep 1; done"}, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
