@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -36,8 +37,10 @@ func (s *Stats) String() string {
 // newest report is there. It repairs nothing. Errors are those of Open; what it
 // finds in a store that opens is in Stats.Problems.
 func Check(dir string) (Stats, error) {
-	if _, err := os.Stat(filepath.Join(dir, "format.json")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "format.json")); errors.Is(err, fs.ErrNotExist) {
 		return Stats{}, fmt.Errorf("check: no store in %s: %w", dir, err)
+	} else if err != nil {
+		return Stats{}, fmt.Errorf("check: %w", err)
 	}
 	db, err := open(dir, Options{})
 	if err != nil {

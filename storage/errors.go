@@ -19,7 +19,7 @@ var (
 	// less free space than a batch may need. Badger would die of SIGBUS instead.
 	ErrFull = messages.ErrFull
 	// ErrLocked is returned by Open when another process holds the directory.
-	ErrLocked = errors.New("another hub uses this directory")
+	ErrLocked = errors.New("another hub uses this directory; stop it first")
 	// ErrTooBig is returned when a batch exceeds one transaction. The part that
 	// was refused was not written.
 	ErrTooBig = errors.New("batch too big")
