@@ -195,7 +195,9 @@ func (l badgerLog) Errorf(f string, args ...any)   { l.to.Errorf("badger: %s", o
 func (l badgerLog) Warningf(f string, args ...any) { l.to.Warningf("badger: %s", oneLine(f, args)) }
 
 // Infof is for debugging: Badger tells every level of its tree at every start.
-func (l badgerLog) Infof(f string, args ...any)  { l.to.Debugf("badger: %s", oneLine(f, args)) }
-func (l badgerLog) Debugf(f string, args ...any) { l.to.Debugf("badger: %s", oneLine(f, args)) }
+func (l badgerLog) Infof(f string, args ...any) { l.to.Debugf("badger: %s", oneLine(f, args)) }
+
+// Debugf says nothing: Badger has several lines for every write.
+func (badgerLog) Debugf(string, ...any) {}
 
 func oneLine(f string, args []any) string { return strings.TrimSpace(fmt.Sprintf(f, args...)) }
