@@ -128,7 +128,7 @@ func (h *Host) report(c *actor.Context, m *record) {
 // noteGuests adds the guests to a write when they are known and not those of
 // the report before.
 func (h *Host) noteGuests(w *hostWrite, m *record, now Moment) {
-	if m.sum.GuestsUnknown || m.sum.GuestHash == h.state.GuestHash {
+	if m.sum.Figures.GuestsUnknown || m.sum.GuestHash == h.state.GuestHash {
 		return
 	}
 	guests, err := messages.DecodeGuests(m.body)

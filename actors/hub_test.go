@@ -328,7 +328,7 @@ func (w *scene) report(id messages.HostID) error {
 }
 
 func (w *scene) repeat(id messages.HostID) error {
-	s := messages.Summary{HostID: id, StreamHash: 7, Sequence: w.seq[id], GuestsUnknown: true}
+	s := messages.Summary{HostID: id, StreamHash: 7, Sequence: w.seq[id], Figures: messages.Figures{GuestsUnknown: true}}
 	_, err := w.hub.Ingest.Record(&s, fmt.Appendf(nil, "%d", w.seq[id]))
 	return err
 }
@@ -523,7 +523,7 @@ func TestFloodOfOneHostIsBounded(t *testing.T) {
 		results := map[bool]int{}
 		for i := range 400 {
 			wg.Go(func() {
-				s := messages.Summary{HostID: testHost, StreamHash: 7, Sequence: uint64(i + 1), GuestsUnknown: true}
+				s := messages.Summary{HostID: testHost, StreamHash: 7, Sequence: uint64(i + 1), Figures: messages.Figures{GuestsUnknown: true}}
 				_, err := w.hub.Ingest.Record(&s, []byte("x"))
 				mu.Lock()
 				defer mu.Unlock()

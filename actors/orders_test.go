@@ -147,7 +147,7 @@ func TestRemovalLeavesABodyInFlightAlone(t *testing.T) {
 		w.start()
 		w.store.set(func() { w.store.slowBodies = time.Second })
 		record := func(id messages.HostID, body string) {
-			_, _ = w.hub.Ingest.Record(&messages.Summary{HostID: id, GuestsUnknown: true}, []byte(body))
+			_, _ = w.hub.Ingest.Record(&messages.Summary{HostID: id, Figures: messages.Figures{GuestsUnknown: true}}, []byte(body))
 		}
 		go record(testHost, "removed")
 		time.Sleep(time.Millisecond)
@@ -297,7 +297,7 @@ func TestBlockedCustomerIsStillWatched(t *testing.T) {
 		told := func(want bool) {
 			t.Helper()
 			w.seq[testHost]++
-			s := messages.Summary{HostID: testHost, StreamHash: 7, Sequence: w.seq[testHost], GuestsUnknown: true}
+			s := messages.Summary{HostID: testHost, StreamHash: 7, Sequence: w.seq[testHost], Figures: messages.Figures{GuestsUnknown: true}}
 			if r, err := w.hub.Ingest.Record(&s, []byte("x")); err != nil || r.Blocked != want {
 				t.Errorf("receipt %+v, %v; want blocked %v", r, err, want)
 			}

@@ -90,7 +90,7 @@ type Figures struct {
 	DiskUsedRatio   float32
 	GuestTotal      uint16
 	GuestRunning    uint16 // only status "running"
-	GuestsUnknown   bool   // the report could not list its guests: no count says how many there are
+	GuestsUnknown   bool   // sections has another word than ok for the guests: one that is not listed is unknown, not gone
 	Cloudflared     string
 }
 

@@ -37,7 +37,7 @@ func show(s Summary) string {
 	return fmt.Sprintf("host_id %s\nreported_at %d\nagent_version %q\nstream %016x\nsequence %d\nboot %016x\n"+
 		"uptime %d\nguests %016x unknown=%t\ncpu %v memory %v disk %v\nguests %d of %d running\ncloudflared %q\n",
 		s.HostID, s.ReportedAt, s.AgentVersion, s.StreamHash, s.Sequence, s.BootHash,
-		s.UptimeSecs, s.GuestHash, s.GuestsUnknown, f.CPUUsedRatio, f.MemoryUsedRatio, f.DiskUsedRatio,
+		s.UptimeSecs, s.GuestHash, f.GuestsUnknown, f.CPUUsedRatio, f.MemoryUsedRatio, f.DiskUsedRatio,
 		f.GuestRunning, f.GuestTotal, f.Cloudflared)
 }
 

@@ -49,7 +49,7 @@ func summarize(r Report, body []byte) Summary {
 		s.ReportedAt = obviousNanos(r.ReportedAt)
 	}
 	if status := r.Sections["guests"].Status; status != "" && status != SectionOK {
-		s.GuestsUnknown, s.Figures.GuestsUnknown = true, true
+		s.Figures.GuestsUnknown = true
 	}
 	for _, g := range r.Guests {
 		if g.Status == "running" {

@@ -19,13 +19,10 @@ type Summary struct {
 	AgentVersion string // its first 64 bytes
 	StreamHash   uint64 // HashText of stream; 0 when absent
 	Sequence     uint64
-	BootHash     uint64 // HashText of boot_id; 0 when absent
-	UptimeSecs   uint32 // host.uptime_seconds, capped
-	GuestHash    uint64 // of vmid, kind, name, status, controller_version, spec of every guest in order; never 0
-	// GuestsUnknown is set when sections has another word than ok for the guests:
-	// a guest that is not listed is then unknown, not gone.
-	GuestsUnknown bool
-	Figures       Figures // Cloudflared is its first 64 bytes
+	BootHash     uint64  // HashText of boot_id; 0 when absent
+	UptimeSecs   uint32  // host.uptime_seconds, capped
+	GuestHash    uint64  // of vmid, kind, name, status, controller_version, spec of every guest in order; never 0
+	Figures      Figures // Cloudflared is its first 64 bytes
 }
 
 const maxWord = 64 // bytes of the texts that a Summary keeps
@@ -441,7 +438,7 @@ func (p *scanner) sections(s *Summary) {
 		p.note(base, at, name)
 		ofGuests := string(name) == reportShape[reportGuests]
 		if status := p.section(); ofGuests && status != "" && status != SectionOK {
-			s.GuestsUnknown, s.Figures.GuestsUnknown = true, true
+			s.Figures.GuestsUnknown = true
 		}
 	}
 	p.forget(base)

@@ -43,7 +43,7 @@ func BenchmarkRecord(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := n.Add(1)
-			s := messages.Summary{HostID: ids[i%hosts], StreamHash: 7, Sequence: uint64(i/hosts) + 1, GuestsUnknown: true}
+			s := messages.Summary{HostID: ids[i%hosts], StreamHash: 7, Sequence: uint64(i/hosts) + 1, Figures: messages.Figures{GuestsUnknown: true}}
 			if _, err := f.Record(&s, body); err != nil {
 				b.Error(err)
 			}
