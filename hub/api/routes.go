@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"felhom.eu/hub/notify"
 	"felhom.eu/messages"
 )
 
@@ -180,26 +181,10 @@ func checkRouteURL(s string, private bool) error {
 func privateHost(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if a, err := netip.ParseAddr(host); err == nil {
-		return privateAddr(a.Unmap().WithZone(""))
+		return notify.Private(a)
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	return last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9'
-}
-
-var privateNets = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NAT
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), // NAT64, an IPv4 address in disguise
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("2002::/16"), // 6to4, likewise
-}
-
-func privateAddr(a netip.Addr) bool {
-	return !a.IsGlobalUnicast() || a.IsPrivate() ||
-		slices.ContainsFunc(privateNets[:], func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // listRoutes pages through the routes itself: there are few.

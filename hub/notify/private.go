@@ -13,15 +13,17 @@ import (
 var ErrPrivate = errors.New("private address; set allow_private_routes to permit it")
 
 // Beside what net/netip calls loopback, link-local, multicast and private:
-// shared address space (RFC 6598), "this network", NAT64 of any of them, and
-// the benchmark and reserved ranges.
+// shared address space (RFC 6598), "this network", the protocols', benchmarks'
+// and reserved ranges, and NAT64 and 6to4, which are IPv4 in disguise.
 var otherPrivate = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"),
 	netip.MustParsePrefix("64:ff9b::/96"),
 	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"),
 }
 
 // Private reports whether a is an address that a route may not lead to.

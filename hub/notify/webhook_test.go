@@ -132,7 +132,7 @@ func TestPrivate(t *testing.T) {
 		"127.0.0.1": true, "10.1.2.3": true, "172.16.0.1": true, "192.168.1.1": true, "169.254.169.254": true,
 		"100.64.0.1": true, "0.0.0.0": true, "224.0.0.1": true, "255.255.255.255": true, "198.18.0.1": true, "240.0.0.1": true,
 		"::1": true, "::": true, "fe80::1": true, "fe80::1%eth0": true, "fd00::1": true, "ff02::1": true,
-		"::ffff:10.0.0.1": true, "64:ff9b::a00:1": true,
+		"::ffff:10.0.0.1": true, "64:ff9b::a00:1": true, "192.0.0.8": true, "2002:a00:1::1": true,
 		"192.0.2.1": false, "8.8.8.8": false, "2001:db8::1": false, "2606:4700::1111": false, "::ffff:8.8.8.8": false,
 	} {
 		if got := Private(netip.MustParseAddr(a)); got != want {
