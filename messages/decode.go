@@ -176,11 +176,16 @@ func (d *decoder) report(body []byte) Report {
 		Host:           d.node(d.object(m, "host")),
 		Guests:         d.guests(m),
 		Cloudflared:    Tunnel{Status: d.text(d.object(m, "cloudflared"), "status")},
-		StorageTargets: d.objects(m, "storage_targets"),
-		Backups:        d.objects(m, "backups"),
-		RestoreTests:   d.objects(m, "restore_tests"),
-		PBSSnapshots:   d.objects(m, "pbs_snapshots"),
-		AuditTail:      d.objects(m, "audit_tail"),
+		StorageTargets: objects[StorageTarget](d, m, "storage_targets"),
+		Backups:        objects[Backup](d, m, "backups"),
+		RestoreTests:   objects[RestoreTest](d, m, "restore_tests"),
+		PBSSnapshots:   objects[PBSGroup](d, m, "pbs_snapshots"),
+		AuditTail:      objects[AuditEntry](d, m, "audit_tail"),
+		BackupJobs:     later[Items[BackupJob]](m, "backup_jobs"),
+		PBSDatastores:  later[Items[PBSDatastore]](m, "pbs_datastores"),
+		Disks:          later[Items[Disk]](m, "disks"),
+		ZFSPools:       later[Items[ZFSPool]](m, "zfs_pools"),
+		Cluster:        later[*Cluster](m, "cluster"),
 		Sections:       d.sections(d.object(m, "sections")),
 	}
 	if _, err := ParseHostID(string(r.HostID)); err != nil {
@@ -248,6 +253,9 @@ func (d *decoder) guest(m members) Guest {
 		CPUUsedRatio:      d.float(m, "cpu_used_ratio"),
 		MemoryUsedBytes:   d.uint(m, "memory_used_bytes"),
 		DiskUsedBytes:     d.uint(m, "disk_used_bytes"),
+		OnBoot:            later[bool](m, "onboot"),
+		Tags:              later[Items[string]](m, "tags"),
+		Lock:              later[string](m, "lock"),
 	}
 }
 
@@ -263,15 +271,25 @@ func (d *decoder) spec(guest members) *GuestSpec {
 	}
 }
 
-// objects is a collection as it came: of its elements only the type is known.
-func (d *decoder) objects(m members, name string) List[json.RawMessage] {
-	list := d.list(m, name)
-	for i, raw := range list {
+// objects is a collection of which the contract asks only that its elements are
+// objects.
+func objects[T any](d *decoder, m members, name string) Items[T] {
+	for i, raw := range d.list(m, name) {
 		if raw[0] != '{' {
 			d.fail(fmt.Sprintf("%s[%d]", name, i), "want an object")
 		}
 	}
-	return list
+	return field[Items[T]](d, m, name, "an array")
+}
+
+// later is a collection that came after the first version: the hub reads what it
+// understands of it and refuses nothing.
+func later[T any](m members, name string) (v T) {
+	if raw, ok := m.values[name]; ok && json.Unmarshal(raw, &v) != nil {
+		var none T
+		return none
+	}
+	return v
 }
 
 func (d *decoder) sections(m members) map[string]Section {

@@ -1,8 +1,9 @@
 package messages
 
 // DecodeGuests reads only the guests of a report that Scan accepted: in one pass
-// like Scan's, but with their texts. It keeps nothing of body. The error is an
-// *InvalidError.
+// like Scan's, but with their texts; OnBoot, Tags and Lock, which the first
+// version of the contract did not know, are for Decode. It keeps nothing of body.
+// The error is an *InvalidError.
 func DecodeGuests(body []byte) ([]Guest, error) {
 	p := scanners.Get().(*scanner)
 	p.start(body)

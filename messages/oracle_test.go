@@ -141,6 +141,10 @@ func agree(t *testing.T, body []byte) {
 	if want := summarize(r, body); show(want) != show(got) {
 		t.Fatalf("Scan (-want +got):\n%s%.300q", cmp.Diff(show(want), show(got)), body)
 	}
+	for i := range r.Guests {
+		g := &r.Guests[i]
+		g.OnBoot, g.Tags, g.Lock = false, nil, "" // not for DecodeGuests
+	}
 	guests, err := DecodeGuests(body)
 	if err != nil || !cmp.Equal([]Guest(r.Guests), guests) {
 		t.Fatalf("DecodeGuests: %v, %v; Decode: %v", guests, err, r.Guests)

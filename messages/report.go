@@ -29,14 +29,21 @@ type Report struct {
 	Sequence uint64 `json:"sequence,omitempty"`
 	BootID   string `json:"boot_id,omitempty"` // /proc/sys/kernel/random/boot_id
 
-	Host           Node                  `json:"host"`
-	Guests         List[Guest]           `json:"guests"`
-	Cloudflared    Tunnel                `json:"cloudflared"`
-	StorageTargets List[json.RawMessage] `json:"storage_targets"`
-	Backups        List[json.RawMessage] `json:"backups"`
-	RestoreTests   List[json.RawMessage] `json:"restore_tests"`
-	PBSSnapshots   List[json.RawMessage] `json:"pbs_snapshots"`
-	AuditTail      List[json.RawMessage] `json:"audit_tail"`
+	Host           Node                 `json:"host"`
+	Guests         List[Guest]          `json:"guests"`
+	Cloudflared    Tunnel               `json:"cloudflared"`
+	StorageTargets Items[StorageTarget] `json:"storage_targets"`
+	Backups        Items[Backup]        `json:"backups"`
+	RestoreTests   Items[RestoreTest]   `json:"restore_tests"`
+	PBSSnapshots   Items[PBSGroup]      `json:"pbs_snapshots"`
+	AuditTail      Items[AuditEntry]    `json:"audit_tail"`
+
+	// Collections that agents did not always send; absent when they were not asked for.
+	BackupJobs    Items[BackupJob]    `json:"backup_jobs,omitempty"`
+	PBSDatastores Items[PBSDatastore] `json:"pbs_datastores,omitempty"`
+	Disks         Items[Disk]         `json:"disks,omitempty"`
+	ZFSPools      Items[ZFSPool]      `json:"zfs_pools,omitempty"`
+	Cluster       *Cluster            `json:"cluster,omitempty"`
 
 	// Sections says how each collection was obtained, by its name ("guests",
 	// "backups", …). A collection that is denied or failed is unknown, not empty.
@@ -74,6 +81,9 @@ type Guest struct {
 	CPUUsedRatio      float64    `json:"cpu_used_ratio,omitempty"`
 	MemoryUsedBytes   uint64     `json:"memory_used_bytes,omitempty"`
 	DiskUsedBytes     uint64     `json:"disk_used_bytes,omitempty"`
+	OnBoot            bool       `json:"onboot,omitempty"` // starts with the host
+	Tags              []string   `json:"tags,omitempty"`
+	Lock              string     `json:"lock,omitempty"` // backup, snapshot, migrate, …; what Proxmox is doing to it
 }
 
 // GuestRunning is the one status that counts as running.
