@@ -1,7 +1,6 @@
 package proxmox
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/agent/proxmox/pvetest"
 	"felhom.eu/messages"
 )
@@ -22,10 +22,10 @@ import (
 var versionQuestion = question{path: path("version")}
 
 // refusedAs asks for the version and checks the error's kind and text.
-func refusedAs(t *testing.T, src *Source, kind Kind, status int, text string) {
+func refusedAs(t *testing.T, src *Source, kind api2.Kind, status int, text string) {
 	t.Helper()
 	_, err := src.client.get(t.Context(), versionQuestion)
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*api2.Error](err)
 	if !ok || e.Kind != kind || e.Status != status || !strings.Contains(e.Error(), text) {
 		t.Errorf("got %v, want %s, status %d, %q", err, kind, status, text)
 	}
@@ -38,13 +38,13 @@ func refusedAs(t *testing.T, src *Source, kind Kind, status int, text string) {
 // what HTTP does: 595 is no authentication error, 501 an unknown path, an empty
 // body no reason to fail at JSON first.
 func TestEveryRecordedErrorHasItsKind(t *testing.T) {
-	kinds := map[string]Kind{
-		"401-bad-secret": KindAuth, "401-no-ticket": KindAuth,
-		"403": KindForbidden, "403-pve8": KindForbidden, "403-not-for-tokens": KindForbidden,
-		"400-params": KindAPI, "400-params-pve8": KindAPI, "500-die": KindAPI, "501-unknown-path": KindAPI,
-		"501-head": KindAPI, "501-get-with-body": KindAPI, "301-plain-http": KindAPI,
-		"595-refused": KindUnreachable, "595-no-route": KindUnreachable, "596-timeout": KindTimeout, "599-recursion": KindUnreachable,
-		"200-html-from-proxy": KindDecode, "200-truncated": KindDecode, "200-data-null": KindDecode,
+	kinds := map[string]api2.Kind{
+		"401-bad-secret": api2.KindAuth, "401-no-ticket": api2.KindAuth,
+		"403": api2.KindForbidden, "403-pve8": api2.KindForbidden, "403-not-for-tokens": api2.KindForbidden,
+		"400-params": api2.KindAPI, "400-params-pve8": api2.KindAPI, "500-die": api2.KindAPI, "501-unknown-path": api2.KindAPI,
+		"501-head": api2.KindAPI, "501-get-with-body": api2.KindAPI, "301-plain-http": api2.KindAPI,
+		"595-refused": api2.KindUnreachable, "595-no-route": api2.KindUnreachable, "596-timeout": api2.KindTimeout, "599-recursion": api2.KindUnreachable,
+		"200-html-from-proxy": api2.KindDecode, "200-truncated": api2.KindDecode, "200-data-null": api2.KindDecode,
 	}
 	s := pvetest.Start(t, pvetest.PVE9)
 	for _, c := range pvetest.Cases() {
@@ -84,24 +84,24 @@ func TestBrokenAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		fault  pvetest.Fault
-		kind   Kind
+		kind   api2.Kind
 		status int
 		text   string
 	}{
-		{"stall", pvetest.Stall, KindTimeout, 0, ""},
-		{"truncated", pvetest.Truncate, KindDecode, 200, "not JSON"},
-		{"hung up", pvetest.HangUp, KindDecode, 200, "ends after"},
-		{"garbage", pvetest.Garbage, KindUnreachable, 0, ""},
-		{"echo of the token", pvetest.Echo, KindAPI, 500, ""},
-		{"empty", pvetest.Body(""), KindDecode, 200, ""},
-		{"controls in the reason", pvetest.Status(500, "a\x01b\xff"), KindAPI, 500, ""},
-		{"too large", pvetest.Body(`{"data":"` + strings.Repeat("x", 65<<10) + `"}`), KindDecode, 200, "over 64 KiB"},
+		{"stall", pvetest.Stall, api2.KindTimeout, 0, ""},
+		{"truncated", pvetest.Truncate, api2.KindDecode, 200, "not JSON"},
+		{"hung up", pvetest.HangUp, api2.KindDecode, 200, "ends after"},
+		{"garbage", pvetest.Garbage, api2.KindUnreachable, 0, ""},
+		{"echo of the token", pvetest.Echo, api2.KindAPI, 500, ""},
+		{"empty", pvetest.Body(""), api2.KindDecode, 200, ""},
+		{"controls in the reason", pvetest.Status(500, "a\x01b\xff"), api2.KindAPI, 500, ""},
+		{"too large", pvetest.Body(`{"data":"` + strings.Repeat("x", 65<<10) + `"}`), api2.KindDecode, 200, "over 64 KiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.Mend()
 			s.Break(pvetest.Everywhere, c.fault)
 			src := source(t, s, pvetest.Auditor)
-			src.client.maxBody = 64 << 10
+			src.client.MaxBody = 64 << 10
 			if c.name == "stall" {
 				src.client.quick = 50 * time.Millisecond
 			}
@@ -122,10 +122,10 @@ func TestTokenStaysHere(t *testing.T) {
 	defer other.Close()
 	s := pvetest.Start(t, pvetest.PVE9)
 	s.Break("/version", pvetest.Redirect(other.URL))
-	refusedAs(t, source(t, s, pvetest.Auditor), KindAPI, 301, "redirect")
+	refusedAs(t, source(t, s, pvetest.Auditor), api2.KindAPI, 301, "redirect")
 	s.Mend()
 	s.Break("/version", pvetest.Redirect(s.URL+"/api2/json/nodes"))
-	refusedAs(t, source(t, s, pvetest.Auditor), KindAPI, 301, "redirect")
+	refusedAs(t, source(t, s, pvetest.Auditor), api2.KindAPI, 301, "redirect")
 	if asked != 0 || s.Asked("/nodes") != 0 {
 		t.Errorf("the redirect was followed")
 	}
@@ -135,7 +135,7 @@ func TestTokenStaysHere(t *testing.T) {
 // node's token. (net/http reads the environment once, so look at the field.)
 func TestNoProxyFromTheEnvironment(t *testing.T) {
 	src := source(t, pvetest.Start(t, pvetest.PVE9), pvetest.Auditor)
-	if src.client.http.Transport.(*http.Transport).Proxy != nil {
+	if src.client.HTTP.Transport.(*http.Transport).Proxy != nil {
 		t.Error("a proxy is used")
 	}
 }
@@ -149,19 +149,19 @@ func TestRefusedTokenIsNotHammered(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	src.client.now = func() time.Time { return now }
-	refusedAs(t, src, KindAuth, 401, "Authentication failed!")
+	src.client.Now = func() time.Time { return now }
+	refusedAs(t, src, api2.KindAuth, 401, "Authentication failed!")
 	for range 20 {
-		refusedAs(t, src, KindAuth, 401, "next try in 5m0s")
+		refusedAs(t, src, api2.KindAuth, 401, "next try in 5m0s")
 	}
-	if _, err := src.Collect(t.Context()); kindOf(err) != KindAuth {
+	if _, err := src.Collect(t.Context()); api2.KindOf(err) != api2.KindAuth {
 		t.Errorf("collect: %v", err)
 	}
 	if n := s.AskedAll(); n != 1 {
 		t.Errorf("asked %d times, want 1", n)
 	}
-	now = now.Add(authBackOff)
-	refusedAs(t, src, KindAuth, 401, "Authentication failed!")
+	now = now.Add(api2.AuthBackOff)
+	refusedAs(t, src, api2.KindAuth, 401, "Authentication failed!")
 	if n := s.AskedAll(); n != 2 {
 		t.Errorf("asked %d times after the pause, want 2", n)
 	}
@@ -190,23 +190,10 @@ func TestTwoInFlightAtMost(t *testing.T) {
 	}
 }
 
-// TestWaitingForATurnEnds: a question that waits behind two stalled ones is
-// given up with its context.
-func TestWaitingForATurnEnds(t *testing.T) {
-	src := source(t, pvetest.Start(t, pvetest.PVE9), pvetest.Auditor)
-	src.client.inWork <- struct{}{}
-	src.client.inWork <- struct{}{}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := src.client.get(ctx, versionQuestion); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want canceled", err)
-	}
-}
-
 // TestSlowQuestionsOutlastPveproxy: pveproxy says 596 after 30 s; a client that
 // gives up before never hears it.
 func TestSlowQuestionsOutlastPveproxy(t *testing.T) {
-	if slowTimeout <= 30*time.Second || quickTimeout >= slowTimeout || idleTimeout >= 5*time.Second {
+	if slowTimeout <= 30*time.Second || quickTimeout >= slowTimeout || api2.IdleTimeout >= 5*time.Second {
 		t.Error("timeouts do not fit pveproxy's 30 s and 5 s")
 	}
 	s := pvetest.Start(t, pvetest.PVE9)
@@ -215,7 +202,7 @@ func TestSlowQuestionsOutlastPveproxy(t *testing.T) {
 	src := source(t, s, pvetest.Auditor)
 	src.client.quick, src.client.slow = 20*time.Millisecond, 10*time.Second
 	_, err := src.client.get(t.Context(), question{path: path("nodes", pvetest.Node, "lxc"), slow: true})
-	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 596 {
+	if e, ok := errors.AsType[*api2.Error](err); !ok || e.Status != 596 {
 		t.Errorf("got %v, want the server's own 596", err)
 	}
 }
@@ -244,20 +231,13 @@ func TestEqualsSignInAQuery(t *testing.T) {
 	}
 }
 
-// TestPathsAreEscaped: a name must stay one part of the path.
-func TestPathsAreEscaped(t *testing.T) {
-	if got, want := path("nodes", "a/../b", "c d?x"), "/nodes/a%2F..%2Fb/c%20d%3Fx"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 // TestCAFileIsReadAnew: the node's CA and certificate may be renewed while the
 // agent runs; the file on disk is what counts.
 func TestCAFileIsReadAnew(t *testing.T) {
 	s := pvetest.Start(t, pvetest.PVE9)
 	src := source(t, s, pvetest.Auditor)
 	for _, renew := range []func(){func() {}, s.Rotate, s.RotateCA} {
-		src.client.http.CloseIdleConnections()
+		src.client.HTTP.CloseIdleConnections()
 		renew()
 		if _, err := src.client.get(t.Context(), versionQuestion); err != nil {
 			t.Error(err)
@@ -265,8 +245,8 @@ func TestCAFileIsReadAnew(t *testing.T) {
 	}
 	other := pvetest.Start(t, pvetest.PVE9)
 	stranger := source(t, other, pvetest.Auditor)
-	stranger.client.base = s.URL
-	refusedAs(t, stranger, KindUnreachable, 0, "certificate not trusted")
+	stranger.client.Base = s.URL
+	refusedAs(t, stranger, api2.KindUnreachable, 0, "certificate not trusted")
 	if s.AskedAll() != 3 {
 		t.Error("a request went to a server that is not trusted")
 	}
@@ -274,7 +254,7 @@ func TestCAFileIsReadAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusedAs(t, missing, KindUnreachable, 0, "read CA")
+	refusedAs(t, missing, api2.KindUnreachable, 0, "read CA")
 }
 
 // TestFingerprintPin: however it is written, the pin alone vouches for the
@@ -290,13 +270,13 @@ func TestFingerprintPin(t *testing.T) {
 		if _, err := src.client.get(t.Context(), versionQuestion); err != nil {
 			t.Errorf("%s: %v", form, err)
 		}
-		src.client.http.CloseIdleConnections()
+		src.client.HTTP.CloseIdleConnections()
 	}
 	s.Rotate()
 	src, _ := New(Config{URL: s.URL, TokenID: pvetest.Auditor, Token: pvetest.Secret, Fingerprint: pin})
 	before := s.AskedAll()
 	_, err := src.client.get(t.Context(), versionQuestion)
-	fe, ok := errors.AsType[*FingerprintError](err)
+	fe, ok := errors.AsType[*api2.FingerprintError](err)
 	if !ok || fe.Want != pin || fe.Got != s.Fingerprint() || !strings.Contains(err.Error(), "renewed") {
 		t.Errorf("got %v, want a FingerprintError with both", err)
 	}
@@ -317,7 +297,7 @@ func TestPinAndCATogether(t *testing.T) {
 		if _, err := src.client.get(t.Context(), versionQuestion); (err == nil) != ok {
 			t.Errorf("got %v, want ok %v", err, ok)
 		}
-		src.client.http.CloseIdleConnections()
+		src.client.HTTP.CloseIdleConnections()
 	}
 }
 
@@ -326,7 +306,7 @@ func TestPinAndCATogether(t *testing.T) {
 func TestServerName(t *testing.T) {
 	s := pvetest.Start(t, pvetest.PVE9)
 	s.ServeName("pve.example.org")
-	refusedAs(t, source(t, s, pvetest.Auditor), KindUnreachable, 0, "certificate not trusted")
+	refusedAs(t, source(t, s, pvetest.Auditor), api2.KindUnreachable, 0, "certificate not trusted")
 	src, err := New(Config{URL: s.URL, TokenID: pvetest.Auditor, Token: pvetest.Secret, CAFile: s.CAFile(), ServerName: "pve.example.org"})
 	if err != nil {
 		t.Fatal(err)
@@ -344,13 +324,13 @@ func TestOldTLSAndHTTP2(t *testing.T) {
 		t.Errorf("offered %v, want nothing", got)
 	}
 	s.Turn(func(k *pvetest.Knobs) { k.MaxTLS = tls.VersionTLS11 })
-	refusedAs(t, source(t, s, pvetest.Auditor), KindUnreachable, 0, "protocol version")
+	refusedAs(t, source(t, s, pvetest.Auditor), api2.KindUnreachable, 0, "protocol version")
 }
 
 // TestConfigurationIsChecked, naming the key, and never the secret.
 func TestConfigurationIsChecked(t *testing.T) {
 	good := Config{TokenID: "felhom@pve!agent", Token: pvetest.Secret}
-	if src, err := New(good); err != nil || src.client.base != "https://localhost:8006" {
+	if src, err := New(good); err != nil || src.client.Base != "https://localhost:8006" {
 		t.Fatalf("got %v, %v", src, err)
 	}
 	for _, c := range []struct {
@@ -379,7 +359,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 	for _, u := range []string{"https://localhost:8006/", "https://localhost:8006/api2/json"} {
 		cfg := good
 		cfg.URL = u
-		if src, err := New(cfg); err != nil || src.client.base != "https://localhost:8006" {
+		if src, err := New(cfg); err != nil || src.client.Base != "https://localhost:8006" {
 			t.Errorf("%s: got %v", u, err)
 		}
 	}
@@ -404,7 +384,7 @@ func TestSecretIsNeverSeen(t *testing.T) {
 		}
 	}
 	src := source(t, s, pvetest.Auditor)
-	fmt.Fprintf(&said, "%v %+v %#v", src.client.header, src.client.secret, Config{Token: pvetest.Secret})
+	fmt.Fprintf(&said, "%v %+v %#v", src.client.Header, src.client.Secret, Config{Token: pvetest.Secret})
 	if strings.Contains(said.String(), pvetest.Secret) {
 		t.Errorf("secret in %s", said.String())
 	}
@@ -424,7 +404,7 @@ func TestTheFakeIsAsStrict(t *testing.T) {
 		if token != "" {
 			req.Header.Set("Authorization", token)
 		}
-		resp, err := src.client.http.Do(req)
+		resp, err := src.client.HTTP.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
 )
 
@@ -51,7 +52,7 @@ func (d *description) ok(question, format string, args ...any) {
 
 func (d *description) fail(question string, err error) {
 	d.found = append(d.found, Finding{
-		Question: question, Status: sectionOf(err).Status, Found: err.Error(), Hint: d.hint(err)})
+		Question: question, Status: api2.SectionOf(err).Status, Found: err.Error(), Hint: d.hint(err)})
 }
 
 func (d *description) deny(question, format string, args ...any) {
@@ -170,12 +171,12 @@ func (s *Source) grant() string {
 // hint is what to do about an error.
 func (s *Source) hint(err error) string {
 	user, _, _ := strings.Cut(s.tokenID, "!")
-	_, pinned := errors.AsType[*FingerprintError](err)
-	e, asked := errors.AsType[*Error](err)
+	_, pinned := errors.AsType[*api2.FingerprintError](err)
+	e, asked := errors.AsType[*api2.Error](err)
 	switch {
 	case pinned:
 		return "compare with 'pvenode cert info' on the node, and set fingerprint to what it says"
-	case certificateError(err):
+	case api2.CertificateError(err):
 		return "set ca_file to /etc/pve/pve-root-ca.pem or fingerprint to the node's; server_name when the certificate is for another name"
 	case errors.Is(err, fs.ErrPermission):
 		return "the agent must be able to read ca_file: files below /etc/pve are for root and group www-data"
@@ -183,18 +184,18 @@ func (s *Source) hint(err error) string {
 		return "set node to a name that 'pvesh get /nodes' shows"
 	}
 	switch e.Kind {
-	case KindAuth:
+	case api2.KindAuth:
 		return fmt.Sprintf("check token id, secret and expiry: pveum user token list '%s'", user)
-	case KindForbidden:
+	case api2.KindForbidden:
 		return s.grant()
-	case KindUnreachable:
+	case api2.KindUnreachable:
 		if e.Status != 0 {
 			return "pveproxy answers but pvedaemon or the node behind it does not: systemctl status pvedaemon"
 		}
 		return "check the url, and on the node: systemctl status pveproxy"
-	case KindTimeout:
+	case api2.KindTimeout:
 		return "something on the node hangs, often a storage: pvesm status, systemctl status pvedaemon"
-	case KindAPI:
+	case api2.KindAPI:
 		return "set node to a name that 'pvesh get /nodes' shows; this is Proxmox VE 7 or newer at the url?"
 	}
 	return "is this Proxmox VE at the url, and not something in between?"

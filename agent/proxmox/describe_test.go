@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/agent/proxmox/pvetest"
 	"felhom.eu/messages"
 )
@@ -85,13 +86,13 @@ func TestDescribeTellsWhatToDo(t *testing.T) {
 			{"report", failed, "hostname lookup", "pvesh get /nodes"},
 		}},
 		{"renewed certificate", pvetest.Auditor, func(s *pvetest.Server, src *Source) {
-			src.client = newClient(s.URL, pvetest.Auditor, pvetest.Secret, &trust{pin: s.Fingerprint()})
+			src.client = newClient(s.URL, pvetest.Auditor, pvetest.Secret, &api2.Trust{Pin: s.Fingerprint()})
 			s.Rotate()
 		}, []finding{{"GET /version", failed, "it was renewed", "pvenode cert info"}}},
 		{"foreign certificate", pvetest.Auditor, func(s *pvetest.Server, src *Source) {
-			src.client = newClient(s.URL, pvetest.Auditor, pvetest.Secret, &trust{})
+			src.client = newClient(s.URL, pvetest.Auditor, pvetest.Secret, &api2.Trust{})
 		}, []finding{{"GET /version", failed, "certificate not trusted", "/etc/pve/pve-root-ca.pem"}}},
-		{"nothing there", pvetest.Auditor, func(_ *pvetest.Server, src *Source) { src.client.base = "https://127.0.0.1:1" },
+		{"nothing there", pvetest.Auditor, func(_ *pvetest.Server, src *Source) { src.client.Base = "https://127.0.0.1:1" },
 			[]finding{{"GET /version", failed, "connection refused", "systemctl status pveproxy"}}},
 		{"stalled", pvetest.Auditor, func(s *pvetest.Server, src *Source) {
 			s.Break("/version", pvetest.Stall)

@@ -2,7 +2,6 @@ package proxmox
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -183,22 +182,3 @@ func (g *sighting) status() string {
 
 // plainStatus are pvestatd's words that know no better than the list.
 var plainStatus = []string{"", messages.GuestRunning, "stopped", messages.GuestUnknown}
-
-// readRows decodes a list row by row: one that cannot be read costs itself
-// only, and is told in bad.
-func readRows[T any](ctx context.Context, c *client, q question) (rows []T, bad []error, err error) {
-	raw, err := read[[]json.RawMessage](ctx, c, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	rows = make([]T, 0, len(raw))
-	for _, b := range raw {
-		var row T
-		if err := json.Unmarshal(b, &row); err != nil {
-			bad = append(bad, &Error{Op: "GET " + q.path, Kind: KindDecode, Status: 200, Detail: c.scrub(err.Error())})
-			continue
-		}
-		rows = append(rows, row)
-	}
-	return rows, bad, nil
-}

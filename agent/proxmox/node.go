@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
 )
 
@@ -39,7 +40,7 @@ type usage struct {
 func (c *client) nodeStatus(ctx context.Context, node string) (*nodeStatus, error) {
 	s, err := read[*nodeStatus](ctx, c, question{path: path("nodes", node, "status")})
 	if err == nil && s.Memory.Total == 0 {
-		err = &Error{Op: "GET " + path("nodes", node, "status"), Kind: KindDecode, Status: 200, Detail: "answer has no memory.total"}
+		err = &api2.Error{Op: "GET " + path("nodes", node, "status"), Kind: api2.KindDecode, Status: 200, Detail: "answer has no memory.total"}
 	}
 	return s, err
 }

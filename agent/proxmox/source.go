@@ -1,13 +1,14 @@
 package proxmox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
 )
 
@@ -54,7 +55,7 @@ var (
 // New makes a Source. It checks the configuration and touches neither network
 // nor disk.
 func New(cfg Config) (*Source, error) {
-	base, err := parseURL(cfg.URL)
+	base, err := api2.ParseURL(cmp.Or(cfg.URL, DefaultURL))
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +68,9 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Node == "localhost" || cfg.Node != "" && !nodeGrammar.MatchString(cfg.Node) {
 		return nil, fmt.Errorf("node %.80q: want the node's name in the cluster, its host name up to the first dot", cfg.Node)
 	}
-	t := &trust{caFile: cfg.CAFile, serverName: cfg.ServerName}
+	t := &api2.Trust{CAFile: cfg.CAFile, ServerName: cfg.ServerName}
 	if cfg.Fingerprint != "" {
-		if t.pin, err = normalFingerprint(cfg.Fingerprint); err != nil {
+		if t.Pin, err = api2.NormalFingerprint(cfg.Fingerprint); err != nil {
 			return nil, err
 		}
 	}
@@ -80,20 +81,6 @@ func New(cfg Config) (*Source, error) {
 		localLink: "/etc/pve/local",
 		hostname:  hostname,
 	}, nil
-}
-
-func parseURL(s string) (string, error) {
-	if s == "" {
-		return DefaultURL, nil
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New("url: want https://host:8006, and nothing else in it")
-	case strings.Trim(u.Path, "/") != "" && strings.Trim(u.Path, "/") != "api2/json":
-		return "", fmt.Errorf("url: path %.80q: want none", u.Path)
-	}
-	return "https://" + u.Host, nil
 }
 
 // Collect reads the node and its guests; it blocks until they are read or ctx
@@ -126,7 +113,7 @@ func (s *Source) Collect(ctx context.Context) (*messages.Report, error) {
 // are. A guest whose configuration cannot be read is of unknown status.
 func (s *Source) guests(ctx context.Context, node string, threads uint64, seen *survey) (messages.List[messages.Guest], messages.Section) {
 	if seen.err != nil {
-		return nil, sectionOf(seen.err)
+		return nil, api2.SectionOf(seen.err)
 	}
 	if n := len(seen.guests); n > messages.MaxGuests {
 		return nil, messages.Section{Status: messages.SectionFailed,
@@ -164,7 +151,7 @@ func (s *Source) vouch(ctx context.Context, list messages.List[messages.Guest], 
 	switch {
 	case err != nil && len(list) == 0:
 		return messages.Section{Status: messages.SectionFailed,
-			Detail: oneLine("empty, and the token's permissions are unknown: " + err.Error())}
+			Detail: api2.OneLine("empty, and the token's permissions are unknown: " + err.Error())}
 	case err != nil:
 		notes = append(notes, "permissions unknown: "+err.Error())
 	case !perms.below("/vms", "VM.Audit") && len(list) == 0:
@@ -173,6 +160,6 @@ func (s *Source) vouch(ctx context.Context, list messages.List[messages.Guest], 
 	case !perms.below("/vms", "VM.Audit"):
 		notes = append(notes, "token lacks VM.Audit on /vms as a whole: guests it may not see are missing")
 	}
-	section.Detail = oneLine(strings.Join(notes, "; "))
+	section.Detail = api2.OneLine(strings.Join(notes, "; "))
 	return section
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/agent/proxmox/pvetest"
 	"felhom.eu/messages"
 )
@@ -28,7 +29,7 @@ func source(t *testing.T, s *pvetest.Server, token string) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(src.client.http.CloseIdleConnections)
+	t.Cleanup(src.client.HTTP.CloseIdleConnections)
 	return src
 }
 
@@ -174,8 +175,8 @@ func TestEmptyAndUnvouchedIsFailed(t *testing.T) {
 func TestNodeStatusIsAHardError(t *testing.T) {
 	for _, mode := range modes {
 		r, err := source(t, pvetest.Start(t, mode), pvetest.Bare).Collect(t.Context())
-		e, ok := errors.AsType[*Error](err)
-		if r != nil || !ok || e.Kind != KindForbidden || e.Status != 403 ||
+		e, ok := errors.AsType[*api2.Error](err)
+		if r != nil || !ok || e.Kind != api2.KindForbidden || e.Status != 403 ||
 			e.Detail != "Permission check failed (/nodes/kiefer, Sys.Audit)" {
 			t.Errorf("%s: got report %v, error %v", mode, r, err)
 		}
@@ -187,7 +188,7 @@ func TestNodeStatusIsAHardError(t *testing.T) {
 func TestStatusWithoutFiguresIsAHardError(t *testing.T) {
 	s := pvetest.Start(t, pvetest.PVE9)
 	s.Break("/nodes/kiefer/status", pvetest.Body(`{"data":{"uptime":7}}`))
-	if r, err := source(t, s, pvetest.Auditor).Collect(t.Context()); r != nil || kindOf(err) != KindDecode {
+	if r, err := source(t, s, pvetest.Auditor).Collect(t.Context()); r != nil || api2.KindOf(err) != api2.KindDecode {
 		t.Errorf("got %v, %v, want a decode error", r, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
 )
 
@@ -59,7 +60,7 @@ func (s *Source) specs(ctx context.Context, node string, threads uint64, v *surv
 		case !gone:
 			k, failed := s.readSpec(ctx, node, threads, id, g)
 			if failed != nil {
-				err, gone = failed, silent(kindOf(failed))
+				err, gone = failed, silent(api2.KindOf(failed))
 				continue
 			}
 			known[id] = k
@@ -69,7 +70,9 @@ func (s *Source) specs(ctx context.Context, node string, threads uint64, v *surv
 }
 
 // silent reports whether asking the next question is in vain.
-func silent(k Kind) bool { return k == KindUnreachable || k == KindTimeout || k == KindAuth }
+func silent(k api2.Kind) bool {
+	return k == api2.KindUnreachable || k == api2.KindTimeout || k == api2.KindAuth
+}
 
 func (s *Source) readSpec(ctx context.Context, node string, threads uint64, id messages.VMID, g *sighting) (knownSpec, error) {
 	q := question{path: path("nodes", node, g.kind, strconv.FormatUint(uint64(id), 10), "config")}
@@ -79,7 +82,7 @@ func (s *Source) readSpec(ctx context.Context, node string, threads uint64, id m
 	}
 	spec, err := conf.spec(g.kind, threads)
 	if err != nil {
-		return knownSpec{}, &Error{Op: "GET " + q.path, Kind: KindDecode, Status: 200, Detail: s.client.scrub(err.Error())}
+		return knownSpec{}, s.client.Unreadable(q.path, err)
 	}
 	var template Bool
 	_ = conf.get("template", &template) // Bool reads anything

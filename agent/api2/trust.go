@@ -1,4 +1,4 @@
-package proxmox
+package api2
 
 import (
 	"context"
@@ -16,17 +16,17 @@ import (
 // dialTimeout bounds connecting and the TLS handshake, each.
 const dialTimeout = 5 * time.Second
 
-// trust decides whether the far end is the node. With both a CA file and a
-// fingerprint, both must hold.
-type trust struct {
-	caFile     string
-	pin        string // formatted by normalFingerprint; "" pins nothing
-	serverName string // "" is the URL's host
+// Trust decides whether the far end is the server. All empty: the system's roots
+// vouch. With both a CA file and a fingerprint, both must hold.
+type Trust struct {
+	CAFile     string // PEM
+	Pin        string // as NormalFingerprint writes it; "" pins nothing
+	ServerName string // in the certificate; "" is the URL's host
 }
 
 // dial opens a TLS connection. The CA file is read anew for each: connections
 // are few, and Proxmox may replace its CA while the agent runs.
-func (t *trust) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (t *Trust) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conf, err := t.config(addr)
 	if err != nil {
 		return nil, err
@@ -37,8 +37,8 @@ func (t *trust) dial(ctx context.Context, network, addr string) (net.Conn, error
 	return d.DialContext(ctx, network, addr)
 }
 
-func (t *trust) config(addr string) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.serverName}
+func (t *Trust) config(addr string) (*tls.Config, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if conf.ServerName == "" {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
@@ -46,34 +46,34 @@ func (t *trust) config(addr string) (*tls.Config, error) {
 		}
 		conf.ServerName = host
 	}
-	if t.caFile != "" {
-		pem, err := os.ReadFile(t.caFile)
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read CA: %w", err)
 		}
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read CA %s: no certificate in it", t.caFile)
+			return nil, fmt.Errorf("read CA %s: no certificate in it", t.CAFile)
 		}
 	}
-	if t.pin != "" {
-		conf.InsecureSkipVerify = t.caFile == "" // the pin alone vouches
+	if t.Pin != "" {
+		conf.InsecureSkipVerify = t.CAFile == "" // the pin alone vouches
 		conf.VerifyConnection = t.verifyPin
 	}
 	return conf, nil
 }
 
-func (t *trust) verifyPin(cs tls.ConnectionState) error {
+func (t *Trust) verifyPin(cs tls.ConnectionState) error {
 	sum := sha256.Sum256(cs.PeerCertificates[0].Raw)
-	if got := formatFingerprint(sum[:]); got != t.pin {
-		return &FingerprintError{Want: t.pin, Got: got}
+	if got := formatFingerprint(sum[:]); got != t.Pin {
+		return &FingerprintError{Want: t.Pin, Got: got}
 	}
 	return nil
 }
 
-// normalFingerprint reads a SHA-256 fingerprint in any case, with colons,
+// NormalFingerprint reads a SHA-256 fingerprint in any case, with colons,
 // blanks or neither, and writes it as Proxmox does: AB:CD:….
-func normalFingerprint(s string) (string, error) {
+func NormalFingerprint(s string) (string, error) {
 	plain := strings.NewReplacer(":", "", " ", "", "\t", "").Replace(s)
 	sum, err := hex.DecodeString(plain)
 	if err != nil || len(sum) != sha256.Size {

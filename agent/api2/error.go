@@ -1,4 +1,4 @@
-package proxmox
+package api2
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const (
 	KindDecode      Kind = "decode"      // 200, but not what it should be
 )
 
-// Error is a question that Proxmox did not answer. Its text never contains the
+// Error is a question that the server did not answer. Its text never contains the
 // token's secret.
 type Error struct {
 	Op     string // the question: "GET /nodes/pve1/status"
@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 // Unwrap gives the transport's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// FingerprintError is found in the chain of an Error when Proxmox shows
+// FingerprintError is found in the chain of an Error when the server shows
 // another certificate than the pinned one: it was renewed, or somebody stands
 // in between.
 type FingerprintError struct {
@@ -56,20 +56,20 @@ type FingerprintError struct {
 
 // Error implements error.
 func (e *FingerprintError) Error() string {
-	return fmt.Sprintf("certificate has fingerprint %s, pinned is %s: it was renewed, or this is not the node", e.Got, e.Want)
+	return fmt.Sprintf("certificate has fingerprint %s, pinned is %s: it was renewed, or this is another machine", e.Got, e.Want)
 }
 
-// kindOf is err's kind; KindUnreachable for errors that are no *Error.
-func kindOf(err error) Kind {
+// KindOf is err's kind; KindUnreachable for errors that are no *Error.
+func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return KindUnreachable
 }
 
-// sectionOf says in a report how a collection was not obtained.
-func sectionOf(err error) messages.Section {
-	if k := kindOf(err); k == KindForbidden || k == KindAuth {
+// SectionOf says in a report how a collection was not obtained.
+func SectionOf(err error) messages.Section {
+	if k := KindOf(err); k == KindForbidden || k == KindAuth {
 		return messages.Section{Status: messages.SectionDenied, Detail: err.Error()}
 	}
 	return messages.Section{Status: messages.SectionFailed, Detail: err.Error()}
@@ -104,13 +104,15 @@ func transportError(op string, err error) *Error {
 	if fe, ok := errors.AsType[*FingerprintError](err); ok {
 		e.Detail = fe.Error()
 	}
-	if certificateError(err) {
+	if CertificateError(err) {
 		e.Detail = "certificate not trusted: " + e.Detail
 	}
 	return e
 }
 
-func certificateError(err error) bool {
+// CertificateError reports whether err is about a certificate that nothing
+// vouches for, or that is for another name.
+func CertificateError(err error) bool {
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
@@ -125,8 +127,8 @@ func backedOff(op, text string, left time.Duration) *Error {
 
 const maxDetail = 400 // bytes of somebody else's text in an Error
 
-// oneLine makes foreign text fit for a log line: valid, short, no controls.
-func oneLine(s string) string {
+// OneLine makes foreign text fit for a log line: valid, short, no controls.
+func OneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
