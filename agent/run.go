@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"felhom.eu/actors"
+	"felhom.eu/agent/api2"
 	"felhom.eu/agent/cloudflared"
 	"felhom.eu/agent/config"
 	"felhom.eu/agent/local"
@@ -204,34 +205,67 @@ func newSimulated(cfg config.Simulated) (*simulated.Source, error) {
 	return simulated.New(uint64(cfg.Seed), preset.Profile(simulatedDown)), nil
 }
 
-// node is a Proxmox node with the tunnel that runs on it.
-type node struct {
-	*proxmox.Source
-	tunnel local.Prober
+// part adds to the report of a host what is read elsewhere: a backup server, the
+// tunnel. Add fills in its collections and says in Sections how it got them; what
+// it cannot read never costs the report. It may block until ctx ends.
+type part interface {
+	Add(ctx context.Context, r *messages.Report)
+	Describe(ctx context.Context) []api2.Finding
 }
 
-func newProxmox(cfg config.Config) (*node, error) {
+// composed is a host and what else goes into its report.
+type composed struct {
+	host interface {
+		actors.Source
+		describer
+	}
+	parts []part
+}
+
+// Collect reads the host, then the parts, one after another.
+func (c *composed) Collect(ctx context.Context) (*messages.Report, error) {
+	r, err := c.host.Collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range c.parts {
+		p.Add(ctx, r)
+	}
+	return r, nil
+}
+
+// Describe asks all of them.
+func (c *composed) Describe(ctx context.Context) []api2.Finding {
+	found := c.host.Describe(ctx)
+	for _, p := range c.parts {
+		found = append(found, p.Describe(ctx)...)
+	}
+	return found
+}
+
+// tunnel is cloudflared on the host.
+type tunnel struct{ local.Prober }
+
+// Add fills in Cloudflared.
+func (t tunnel) Add(ctx context.Context, r *messages.Report) { r.Cloudflared = t.Probe(ctx) }
+
+// Describe tells its state: no state of it is wrong.
+func (t tunnel) Describe(ctx context.Context) []api2.Finding {
+	return []api2.Finding{{Question: "cloudflared", Status: messages.SectionOK, Found: t.Probe(ctx).Status}}
+}
+
+func newProxmox(cfg config.Config) (*composed, error) {
 	p := cfg.Proxmox
 	source, err := proxmox.New(proxmox.Config{URL: p.URL, TokenID: p.TokenID, Token: p.TokenSecret, Node: p.Node,
 		CAFile: p.CAFile, Fingerprint: p.Fingerprint, ServerName: p.ServerName})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("proxmox: %w", err)}
 	}
-	return &node{source, newProber(cfg.Cloudflared)}, nil
+	return &composed{source, []part{tunnel{newProber(cfg.Cloudflared)}}}, nil
 }
 
 func newProber(cfg config.Cloudflared) *cloudflared.Prober {
 	return &cloudflared.Prober{ReadyURL: cfg.ReadyURL}
-}
-
-// Collect reads the node, then the tunnel.
-func (n *node) Collect(ctx context.Context) (*messages.Report, error) {
-	r, err := n.Source.Collect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.Cloudflared = n.tunnel.Probe(ctx)
-	return r, nil
 }
 
 func newUplink(cfg config.Config) (*uplink.Client, error) {

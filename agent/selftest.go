@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,8 @@ import (
 	"time"
 
 	"felhom.eu/actors"
+	"felhom.eu/agent/api2"
 	"felhom.eu/agent/config"
-	"felhom.eu/agent/proxmox"
 	"felhom.eu/agent/uplink"
 	"felhom.eu/messages"
 )
@@ -24,8 +25,8 @@ func selftestSource(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	if n, ok := source.(*node); ok {
-		return describeNode(ctx, n, stdout)
+	if d, ok := source.(describer); ok {
+		return describe(ctx, d, stdout)
 	}
 	r, err := collectOnce(ctx, source)
 	if err != nil {
@@ -34,28 +35,42 @@ func selftestSource(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	return printFound(stdout, r)
 }
 
-// describeNode fails when anything was denied, too: what the agent may not see,
-// the hub cannot watch.
-func describeNode(ctx context.Context, n *node, stdout io.Writer) error {
+// describer is a source that tells what it found question by question.
+type describer interface {
+	Describe(ctx context.Context) []api2.Finding
+}
+
+// describe fails when anything was denied, too: what the agent may not see, the
+// hub cannot watch.
+func describe(ctx context.Context, d describer, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	found := n.Describe(ctx)
-	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	var bad *proxmox.Finding
-	for i, f := range found {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", f.Status, f.Question, f.Found)
-		if bad == nil && f.Hint != "" {
-			bad = &found[i]
-		}
-	}
-	fmt.Fprintf(t, "%s\t%s\t%s\n", messages.SectionOK, "cloudflared", n.tunnel.Probe(ctx).Status)
-	if err := t.Flush(); err != nil {
+	found := d.Describe(ctx)
+	if err := printFindings(stdout, found); err != nil {
 		return err
 	}
-	if bad != nil {
-		return hinted{fmt.Errorf("%s: %s", bad.Question, bad.Status), bad.Hint}
+	for _, f := range found {
+		if f.Bad() {
+			return hinted{fmt.Errorf("%s: %s", f.Question, f.Status), cmp.Or(f.Hint, f.Grant)}
+		}
 	}
 	return nil
+}
+
+// printFindings is a table: what was read, what was denied, and below each that
+// lacks a right the command that grants it.
+func printFindings(w io.Writer, found []api2.Finding) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", f.Status, f.Question, f.Found)
+		switch {
+		case f.Grant != "" && f.Deletes:
+			fmt.Fprintf(t, "\t\tgrant (CAN ALSO DELETE): %s\n", f.Grant)
+		case f.Grant != "":
+			fmt.Fprintf(t, "\t\tgrant: %s\n", f.Grant)
+		}
+	}
+	return t.Flush()
 }
 
 // describeTimeout bounds a look at a node of which every part hangs.

@@ -71,6 +71,17 @@ const (
 	BackupRunning  BackupResult = "running"
 )
 
+// BackupEvidence is what tells of a backup. A listing of a shared storage is the
+// weakest: hosts that are not of one cluster may both keep a guest 100 there.
+type BackupEvidence string
+
+// The kinds of evidence.
+const (
+	EvidenceTask    BackupEvidence = "task"           // this host's own task log
+	EvidenceStorage BackupEvidence = "storage"        // a storage of this host lists it
+	EvidenceShared  BackupEvidence = "shared_storage" // a storage that others may write to lists it
+)
+
 // Backup is what the host knows of one guest's backups, from task logs and
 // storages. A guest without any known backup has an entry without NewestGoodAt.
 type Backup struct {
@@ -85,6 +96,8 @@ type Backup struct {
 	LastSeconds  uint64       `json:"last_duration_seconds,omitempty"`
 	LastError    string       `json:"last_error,omitempty"` // Proxmox's words
 	Count        uint64       `json:"count,omitempty"`      // backups that storages list; 0 when unknown
+	// Evidence says what NewestGoodAt rests on.
+	Evidence BackupEvidence `json:"evidence,omitempty"`
 	// InJob says whether an enabled backup job includes the guest; absent when unknown.
 	InJob *bool `json:"in_job,omitempty"`
 }
@@ -98,6 +111,7 @@ type BackupJob struct {
 	Selection string     `json:"selection,omitempty"` // all, or vmids, or pool:NAME
 	Exclude   []VMID     `json:"exclude,omitempty"`
 	Comment   string     `json:"comment,omitempty"`
+	Node      string     `json:"node,omitempty"` // runs on that node only; empty: on all
 	NextRunAt *time.Time `json:"next_run_at,omitempty"`
 }
 

@@ -299,7 +299,7 @@ func (d *decoder) sections(m members) map[string]Section {
 	}
 	for name, raw := range m.values {
 		m := d.members(m.at(echo(name)), raw)
-		s := Section{Status: SectionStatus(d.text(m, "status")), Detail: d.text(m, "detail")}
+		s := Section{Status: SectionStatus(d.text(m, "status")), Detail: d.text(m, "detail"), ReadAt: later[*time.Time](m, "read_at")}
 		if _, ok := m.values["status"]; ok && !s.Status.valid() {
 			d.fail(m.at("status"), "want ok, denied, failed or not_configured")
 		}

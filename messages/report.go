@@ -111,6 +111,10 @@ const TunnelUnknown = "unknown"
 type Section struct {
 	Status SectionStatus `json:"status"`
 	Detail string        `json:"detail,omitempty"` // the privilege and path Proxmox named, or the error
+	// ReadAt is when the collection was read (the agent's clock), when that is not
+	// this report's time: what is asked for hourly is sent with every report in
+	// between. Absent: read for this report.
+	ReadAt *time.Time `json:"read_at,omitempty"`
 }
 
 // SectionStatus is one of four words.

@@ -12,18 +12,10 @@ import (
 	"felhom.eu/messages"
 )
 
-// Finding is what one question found, for the operator who sets a token up.
-type Finding struct {
-	Question string                 // "GET /nodes/pve1/lxc", or what the answers were made into
-	Status   messages.SectionStatus // ok, denied or failed
-	Found    string                 // what there was; else Proxmox's refusal, with the privilege and path it named
-	Hint     string                 // what to do about it; empty when Status is ok
-}
-
 // Describe reads every source once and tells what it found, what it was denied
 // and the command that grants it. It stops at the first failure that makes the
 // rest pointless. It blocks as Collect does.
-func (s *Source) Describe(ctx context.Context) []Finding {
+func (s *Source) Describe(ctx context.Context) []api2.Finding {
 	d := &description{Source: s}
 	if !d.version(ctx) {
 		return d.found
@@ -42,21 +34,21 @@ func (s *Source) Describe(ctx context.Context) []Finding {
 
 type description struct {
 	*Source
-	found    []Finding
+	found    []api2.Finding
 	seesNone bool // the token is shown no guest, whatever there is
 }
 
 func (d *description) ok(question, format string, args ...any) {
-	d.found = append(d.found, Finding{Question: question, Status: messages.SectionOK, Found: fmt.Sprintf(format, args...)})
+	d.found = append(d.found, api2.Finding{Question: question, Status: messages.SectionOK, Found: fmt.Sprintf(format, args...)})
 }
 
 func (d *description) fail(question string, err error) {
-	d.found = append(d.found, Finding{
+	d.found = append(d.found, api2.Finding{
 		Question: question, Status: api2.SectionOf(err).Status, Found: err.Error(), Hint: d.hint(err)})
 }
 
 func (d *description) deny(question, format string, args ...any) {
-	d.found = append(d.found, Finding{
+	d.found = append(d.found, api2.Finding{
 		Question: question, Status: messages.SectionDenied, Found: fmt.Sprintf(format, args...), Hint: d.grant()})
 }
 
@@ -139,7 +131,7 @@ func (d *description) report(ctx context.Context) {
 			specs++
 		}
 	}
-	f := Finding{Question: question, Status: r.Sections["guests"].Status,
+	f := api2.Finding{Question: question, Status: r.Sections["guests"].Status,
 		Found: fmt.Sprintf("node %s, %d guests, %d with their configuration", r.Host.Node, len(r.Guests), specs)}
 	if detail := r.Sections["guests"].Detail; detail != "" {
 		f.Found += "; " + detail
