@@ -13,13 +13,13 @@ const (
 	goodbyeStream
 )
 
-var goodbyeShape = shape{
+var goodbyeShape = shapeOf([]string{
 	goodbyeHostID: "host_id",
 	goodbyeSentAt: "sent_at",
 	goodbyeReason: "reason",
 	goodbyeBackBy: "back_by",
 	goodbyeStream: "stream",
-}
+})
 
 // DecodeGoodbye reads a goodbye as strictly as Scan reads a report. host_id and
 // sent_at are required. The error is an *InvalidError.
@@ -55,7 +55,7 @@ func (p *scanner) goodbye() (g Goodbye) {
 	}
 	for _, field := range [...]int{goodbyeHostID, goodbyeSentAt} {
 		if o.seen&(1<<field) == 0 {
-			p.missing(goodbyeShape[field])
+			p.missing(goodbyeShape.names[field])
 		}
 	}
 	return g

@@ -69,7 +69,7 @@ const (
 	reportSections
 )
 
-var reportShape = shape{
+var reportShape = shapeOf([]string{
 	reportHostID:         "host_id",
 	reportReportedAt:     "reported_at",
 	reportAgentVersion:   "agent_version",
@@ -85,7 +85,7 @@ var reportShape = shape{
 	reportPBSSnapshots:   "pbs_snapshots",
 	reportAuditTail:      "audit_tail",
 	reportSections:       "sections",
-}
+})
 
 func (p *scanner) report(s *Summary) {
 	before := *s
@@ -200,7 +200,7 @@ const (
 	hostRootUsedBytes
 )
 
-var hostShape = shape{
+var hostShape = shapeOf([]string{
 	hostNode:             "node",
 	hostPVEVersion:       "pve_version",
 	hostKernel:           "kernel",
@@ -216,7 +216,7 @@ var hostShape = shape{
 	hostSwapUsedBytes:    "swap_used_bytes",
 	hostRootTotalBytes:   "root_total_bytes",
 	hostRootUsedBytes:    "root_used_bytes",
-}
+})
 
 func (p *scanner) host(s *Summary) {
 	unknown := math.NaN()
@@ -272,7 +272,7 @@ const (
 	guestDiskUsedBytes
 )
 
-var guestShape = shape{
+var guestShape = shapeOf([]string{
 	guestVMID:              "vmid",
 	guestKind:              "kind",
 	guestName:              "name",
@@ -283,7 +283,7 @@ var guestShape = shape{
 	guestCPUUsedRatio:      "cpu_used_ratio",
 	guestMemoryUsedBytes:   "memory_used_bytes",
 	guestDiskUsedBytes:     "disk_used_bytes",
-}
+})
 
 func (p *scanner) guests(f *Figures, h *hash) {
 	p.open('[', "an array")
@@ -358,7 +358,7 @@ func (p *scanner) distinctGuests() {
 		if a, b := p.vmids[i-1], p.vmids[i]; a>>32 == b>>32 {
 			p.index = int(uint32(b))
 			p.level++
-			p.path[p.level] = guestShape[guestVMID]
+			p.path[p.level] = guestShape.names[guestVMID]
 			p.fail(fmt.Sprintf("%d is also guests[%d]", b>>32, uint32(a)))
 			return
 		}
@@ -371,11 +371,11 @@ const (
 	specDiskBytes
 )
 
-var specShape = shape{
+var specShape = shapeOf([]string{
 	specCores:       "cores",
 	specMemoryBytes: "memory_bytes",
 	specDiskBytes:   "disk_bytes",
-}
+})
 
 func (p *scanner) spec(g *guestReality) {
 	g.hasSpec = true
@@ -392,7 +392,7 @@ func (p *scanner) spec(g *guestReality) {
 	}
 }
 
-var cloudflaredShape = shape{"status"}
+var cloudflaredShape = shapeOf([]string{"status"})
 
 func (p *scanner) cloudflared(before string) (status string) {
 	o := p.object(cloudflaredShape)
@@ -420,10 +420,10 @@ const (
 	sectionDetail
 )
 
-var sectionShape = shape{
+var sectionShape = shapeOf([]string{
 	sectionStatus: "status",
 	sectionDetail: "detail",
-}
+})
 
 // sections reads how each collection was obtained. Their names are the keys.
 func (p *scanner) sections(s *Summary) {
@@ -436,7 +436,7 @@ func (p *scanner) sections(s *Summary) {
 		raw, name := p.key()
 		p.path[p.level] = view(raw)
 		p.note(base, at, name)
-		ofGuests := string(name) == reportShape[reportGuests]
+		ofGuests := string(name) == reportShape.names[reportGuests]
 		if status := p.section(); ofGuests && status != "" && status != SectionOK {
 			s.Figures.GuestsUnknown = true
 		}

@@ -120,6 +120,13 @@ func (p *scanner) peek() byte {
 
 // space skips white space and is the byte after it, 0 at the end.
 func (p *scanner) space() byte {
+	if p.pos < len(p.body) && p.body[p.pos] > ' ' { // as nearly always
+		return p.body[p.pos]
+	}
+	return p.spaces()
+}
+
+func (p *scanner) spaces() byte {
 	for p.pos < len(p.body) {
 		c := p.body[p.pos]
 		if c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
@@ -131,11 +138,22 @@ func (p *scanner) space() byte {
 }
 
 // A shape is the known fields of an object, in the order in which agents send them.
-type shape []string
+type shape struct {
+	names []string
+	after []string // each as it stands behind another member: with comma, quotes and colon
+}
+
+func shapeOf(names []string) *shape {
+	s := &shape{names: names}
+	for _, name := range names {
+		s.after = append(s.after, `,"`+name+`":`)
+	}
+	return s
+}
 
 // find is the number of a field, -1 when it is unknown.
-func (s shape) find(key []byte) int {
-	for i, name := range s {
+func (s *shape) find(key []byte) int {
+	for i, name := range s.names {
 		if string(key) == name {
 			return i
 		}
@@ -145,7 +163,7 @@ func (s shape) find(key []byte) int {
 
 // object is an object being read.
 type object struct {
-	shape shape
+	shape *shape
 	field int    // that next stopped at
 	guess int    // what field comes next, probably
 	seen  uint32 // a bit for each known field
@@ -154,7 +172,7 @@ type object struct {
 }
 
 // object opens an object whose known fields are s.
-func (p *scanner) object(s shape) object {
+func (p *scanner) object(s *shape) object {
 	p.open('{', "an object")
 	p.level++
 	return object{shape: s, keys: len(p.keys)}
@@ -163,12 +181,15 @@ func (p *scanner) object(s shape) object {
 // next goes to the value of the next known field and tells which in o.field. It
 // skips the unknown ones. It is false after the last.
 func (p *scanner) next(o *object) bool {
+	if p.expected(o) {
+		return true
+	}
 	for p.more(o.inner, '}') {
 		o.inner = true
 		if !p.field(o) {
 			continue
 		}
-		p.path[p.level] = o.shape[o.field]
+		p.path[p.level] = o.shape.names[o.field]
 		o.guess = o.field + 1
 		bit := uint32(1) << o.field
 		if o.seen&bit != 0 {
@@ -183,10 +204,35 @@ func (p *scanner) next(o *object) bool {
 	return false
 }
 
+// expected goes to the next field if it is the one that agents send next, written
+// as they write it: without white space. It is next for nearly every field, and
+// one comparison.
+func (p *scanner) expected(o *object) bool {
+	if o.guess >= len(o.shape.after) {
+		return false
+	}
+	want := o.shape.after[o.guess]
+	if !o.inner {
+		want = want[1:] // no comma
+	}
+	rest := p.body[p.pos:]
+	bit := uint32(1) << o.guess
+	if len(rest) <= len(want) || string(rest[:len(want)]) != want || rest[len(want)] <= ' ' || o.seen&bit != 0 {
+		return false
+	}
+	p.pos += len(want)
+	p.path[p.level] = o.shape.names[o.guess]
+	o.field = o.guess
+	o.guess++
+	o.seen |= bit
+	o.inner = true
+	return true
+}
+
 // field reads a key and finds o.field. It skips an unknown one with its value, and
 // is false.
 func (p *scanner) field(o *object) bool {
-	if o.guess < len(o.shape) && p.isKey(o.shape[o.guess]) {
+	if o.guess < len(o.shape.names) && p.isKey(o.shape.names[o.guess]) {
 		o.field = o.guess
 		return true
 	}
@@ -561,6 +607,9 @@ func (p *scanner) uint() uint64 {
 		p.mistyped(want)
 		return 0
 	}
+	if v, ok := p.shortUint(); ok {
+		return v
+	}
 	raw := p.number()
 	if p.err != nil {
 		return 0
@@ -583,12 +632,80 @@ func (p *scanner) uint() uint64 {
 	return v
 }
 
+// maxExact is how many digits a whole number may have that a float64 holds exactly.
+const maxExact = 15
+
+// shortUint reads a whole number of few digits that is written plainly; what is
+// not, it leaves to number.
+func (p *scanner) shortUint() (v uint64, ok bool) {
+	v, n := decimal(p.body, p.pos)
+	end := p.pos + n
+	if n == 0 || n > maxExact || n > 1 && p.body[p.pos] == '0' || end == len(p.body) || inNumber(p.body[end]) {
+		return 0, false
+	}
+	p.pos = end
+	return v, true
+}
+
+// shortFloat reads a number of few digits without an exponent. Both parts of the
+// quotient are exact, so that it is the float64 next to what is written, as
+// strconv's.
+func (p *scanner) shortFloat() (float64, bool) {
+	whole, n := decimal(p.body, p.pos)
+	end := p.pos + n
+	if n == 0 || n > maxExact || n > 1 && p.body[p.pos] == '0' || end == len(p.body) {
+		return 0, false
+	}
+	if p.body[end] != '.' {
+		if inNumber(p.body[end]) {
+			return 0, false
+		}
+		p.pos = end
+		return float64(whole), true
+	}
+	fraction, f := decimal(p.body, end+1)
+	end += 1 + f
+	if f == 0 || n+f > maxExact || end == len(p.body) || inNumber(p.body[end]) {
+		return 0, false
+	}
+	p.pos = end
+	return float64(whole*powers[f]+fraction) / float64(powers[f]), true
+}
+
+// powers are those of ten.
+var powers = func() (t [maxExact + 1]uint64) {
+	t[0] = 1
+	for i := 1; i < len(t); i++ {
+		t[i] = 10 * t[i-1]
+	}
+	return t
+}()
+
+// decimal is the number that the digits at i are, good for up to 19 of them, and
+// how many there are.
+func decimal(b []byte, i int) (v uint64, n int) {
+	for _, c := range b[i:] {
+		if c -= '0'; c > 9 {
+			break
+		}
+		v = v*10 + uint64(c)
+		n++
+	}
+	return v, n
+}
+
+// inNumber reports whether a number goes on with c.
+func inNumber(c byte) bool { return c == '.' || c|0x20 == 'e' }
+
 // float reads a number that a float64 can hold.
 func (p *scanner) float() float64 {
 	const want = "a number below 1.8e308"
 	if !isNumber(p.peek()) {
 		p.mistyped(want)
 		return 0
+	}
+	if v, ok := p.shortFloat(); ok {
+		return v
 	}
 	raw := p.number()
 	if p.err != nil {
