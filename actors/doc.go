@@ -14,6 +14,9 @@
 //	     └─ watchdog          tells the outside that the hub is well
 //
 // A branch says who starts and stops whom; none is a child in hollywood's sense.
+// There are up to a million hosts, so a host is an actor.Processer of its own, in
+// one allocation (host_process.go), and one timer serves them all (alarms.go). The
+// hub accepts reports before all of them are up (population.go).
 //
 // The agent's:
 //

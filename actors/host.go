@@ -3,7 +3,6 @@ package actors
 import (
 	"time"
 
-	"github.com/anthdm/hollywood/actor"
 	"github.com/oklog/ulid/v2"
 
 	"felhom.eu/messages"
@@ -20,6 +19,7 @@ const (
 // What a host is told, beside *record and *farewell from the door.
 type (
 	checkDeadline struct{}
+	dismissed     struct{ left chan struct{} } // the host is being removed
 	loadHost      struct{}
 	hostLoaded    struct {
 		state messages.HostState
@@ -27,17 +27,23 @@ type (
 	}
 )
 
-// Host watches one host. It keeps the state of the newest report and a timer
+// Host watches one host. It keeps the state of the newest report and an alarm
 // for the moment at which silence would mean something. It waits for nothing:
 // Writer waits for the disk, and what Host decided counts when Writer says so.
+//
+// There are a million of them, so Host is its own actor.Processer: hollywood's
+// costs 610 bytes and two broadcast events each. What is in it is the host's
+// alone, and touched by whoever works its mailbox off; only entry is read by all.
 type Host struct {
+	entry   hostEntry
 	hub     *Hub
-	entry   *hostEntry
-	state   messages.HostState // as it is on stable storage
+	mail    mailbox
 	writing *hostWrite         // in flight; nil when none
-	timer   *time.Timer
-	due     messages.Listened // what the running timer was armed for; 0 when none runs
-	lost    bool              // state is being read back after a panic
+	state   messages.HostState // as it is on stable storage
+	due     messages.Listened  // what the alarm was set for; 0 when none is
+	alarmAt int64              // of alarms
+	lost    bool               // state is being read back after a panic
+	gone    bool               // the host was removed
 }
 
 // hostWrite is a host's decision on its way to the disk.
@@ -49,59 +55,52 @@ type hostWrite struct {
 	waiting []any    // what came meanwhile, in order
 }
 
-// Receive implements actor.Receiver.
-func (h *Host) Receive(c *actor.Context) {
-	switch m := c.Message().(type) {
-	case actor.Initialized:
-	case actor.Started:
-		h.state.ID = idOf(c.PID())
-		h.arm(c)
-	case actor.Stopped:
-		h.stop()
+// receive handles one message.
+func (h *Host) receive(m any) {
+	switch m := m.(type) {
 	case written:
-		h.settle(c, m)
+		h.settle(m)
 	case loadHost:
-		h.load(c)
+		h.load()
 	case *hostLoaded:
-		h.loaded(c, m)
+		h.loaded(m)
+	case dismissed:
+		h.leave(m)
 	case checkDeadline:
 		h.due = 0
-		h.take(c, m)
+		h.take(m)
 	default:
-		h.take(c, m)
+		h.take(m)
 	}
 }
 
 // take handles what may change the state, or keeps it until the write in flight is settled.
-func (h *Host) take(c *actor.Context, m any) {
+func (h *Host) take(m any) {
 	if h.writing != nil || h.lost {
 		h.wait(m)
 		return
 	}
 	switch m := m.(type) {
 	case *record:
-		h.report(c, m)
+		h.report(m)
 	case *farewell:
-		h.goodbye(c, m)
+		h.goodbye(m)
 	case checkDeadline:
-		h.expire(c)
+		h.expire()
 	default:
 		h.hub.log.Warn().Str("host", string(h.state.ID)).Type("message", m).Msg("unexpected message")
 	}
 }
 
 func (h *Host) wait(m any) {
-	asked, _ := m.(answerer)
 	if h.lost || len(h.writing.waiting) >= maxWaiting {
-		if asked != nil {
-			asked.answer(ErrUnavailable)
-		}
+		refuse(m)
 		return
 	}
 	h.writing.waiting = append(h.writing.waiting, m)
 }
 
-func (h *Host) report(c *actor.Context, m *record) {
+func (h *Host) report(m *record) {
 	now := h.hub.clock.Now()
 	w := &m.decision
 	*w = hostWrite{asked: m}
@@ -113,7 +112,7 @@ func (h *Host) report(c *actor.Context, m *record) {
 		return
 	}
 	if v == fresh {
-		w.next.IntervalSecs = uint16(h.hub.interval(h.entry))
+		w.next.IntervalSecs = uint16(h.hub.interval(&h.entry))
 		h.noteGuests(w, m, now)
 	}
 	w.stored.HostID, w.stored.ReceivedAt, w.stored.Previous = h.state.ID, now.Wall, h.state.Last
@@ -122,7 +121,7 @@ func (h *Host) report(c *actor.Context, m *record) {
 		w.stored.ReportedAt = time.Unix(0, m.sum.ReportedAt)
 	}
 	w.report, w.events = &w.stored, events
-	h.commit(c, w)
+	h.commit(w)
 }
 
 // noteGuests adds the guests to a write when they are known and not those of
@@ -140,7 +139,7 @@ func (h *Host) noteGuests(w *hostWrite, m *record, now Moment) {
 	w.next.GuestHash = m.sum.GuestHash
 }
 
-func (h *Host) goodbye(c *actor.Context, m *farewell) {
+func (h *Host) goodbye(m *farewell) {
 	next, events, heard := onGoodbye(h.state, m.goodbye, messages.HashText(m.goodbye.Stream), h.hub.clock.Now())
 	if !heard {
 		m.answer(nil)
@@ -148,40 +147,46 @@ func (h *Host) goodbye(c *actor.Context, m *farewell) {
 	}
 	w := &hostWrite{next: next, asked: m}
 	w.events = events
-	h.commit(c, w)
+	h.commit(w)
 }
 
 // expire tells what is due. While listening time stands still nothing is: a
 // write that met the store in the moment it came back would be before the grace
 // that every host has then.
-func (h *Host) expire(c *actor.Context) {
+func (h *Host) expire() {
 	if !h.hub.clock.open() {
-		h.arm(c)
+		h.arm()
 		return
 	}
 	next, events := expire(h.state, h.rules(), h.hub.clock.Now(), newIncident)
 	if len(events) == 0 {
-		h.arm(c)
+		h.arm()
 		return
 	}
 	w := &hostWrite{next: next}
 	w.events = events
-	h.commit(c, w)
+	h.commit(w)
 }
 
-func (h *Host) commit(c *actor.Context, w *hostWrite) {
-	w.from, w.token, w.state = c.PID(), h.hub.token(), &w.next
+func (h *Host) commit(w *hostWrite) {
+	w.from, w.token, w.state = &h.entry.pid, h.hub.token(), &w.next
 	h.writing = w
-	c.Send(h.hub.writer, &w.write)
+	if w.asked == nil {
+		h.hub.alarms.began()
+	}
+	h.hub.engine.Send(h.hub.writer, &w.write)
 }
 
 // settle believes what is durable, answers who asked, and turns to what came meanwhile.
-func (h *Host) settle(c *actor.Context, m written) {
+func (h *Host) settle(m written) {
 	w := h.writing
 	if w == nil || w.token != m.token {
 		return
 	}
 	h.writing = nil
+	if w.asked == nil {
+		h.hub.alarms.ended()
+	}
 	if m.err == nil {
 		h.hub.stats.moved(h.state.Phase, w.next.Phase)
 		h.state = w.next
@@ -191,19 +196,19 @@ func (h *Host) settle(c *actor.Context, m written) {
 		w.asked.answer(m.err) // w may be part of what is answered, and somebody else's now
 	}
 	if h.lost {
-		h.load(c)
+		h.load()
 	} else {
-		h.arm(c)
+		h.arm()
 	}
 	for _, next := range waiting {
-		h.take(c, next)
+		h.take(next)
 	}
 }
 
-// arm sees to it that a timer runs that fires no later than the next transition
-// is due. One that fires earlier looks, and arms again: a report, which only
-// moves the deadline further away, touches no timer.
-func (h *Host) arm(c *actor.Context) {
+// arm sees to it that an alarm is set that rings no later than the next transition
+// is due. One that rings earlier looks, and arms again: a report, which only
+// moves the deadline further away, touches no alarm.
+func (h *Host) arm() {
 	now := h.hub.clock.Now()
 	at, armed := deadline(&h.state, h.rules(), now.Resumed)
 	if !armed || h.due != 0 && h.due <= at {
@@ -214,27 +219,30 @@ func (h *Host) arm(c *actor.Context) {
 	if !h.hub.clock.open() {
 		wait = max(wait, idleCheck)
 	}
-	if h.timer != nil {
-		h.timer.Reset(wait)
-		return
-	}
-	engine, self := c.Engine(), c.PID()
-	h.timer = time.AfterFunc(wait, func() { engine.Send(self, checkDeadline{}) })
+	h.hub.alarms.set(h, wait)
 }
 
-// stop answers whoever still waits: the host is being removed.
-func (h *Host) stop() {
+// leave ends the actor, and answers whoever still waits.
+func (h *Host) leave(m dismissed) {
+	h.gone = true
+	h.hub.engine.Registry.Remove(&h.entry.pid)
 	h.hub.stats.phases[h.state.Phase].Add(-1)
-	if h.timer != nil {
-		h.timer.Stop()
-	}
-	if h.writing == nil {
-		return
-	}
-	for _, m := range append(h.writing.waiting, h.writing.asked) {
-		if asked, ok := m.(answerer); ok && asked != nil {
-			asked.answer(ErrUnavailable)
+	h.hub.alarms.forget(h)
+	if w := h.writing; w != nil {
+		for _, m := range append(w.waiting, w.asked) {
+			refuse(m)
 		}
+		if w.asked == nil {
+			h.hub.alarms.ended()
+		}
+	}
+	close(m.left)
+}
+
+// refuse tells who waits for m, if anybody does, to come again.
+func refuse(m any) {
+	if asked, ok := m.(answerer); ok && asked != nil {
+		asked.answer(ErrUnavailable)
 	}
 }
 
@@ -245,37 +253,34 @@ func (h *Host) rules() Rules {
 	return h.hub.rules.scaled(max(int(h.entry.interval.Load()), int(h.state.IntervalSecs)))
 }
 
-// mend replaces what a panic may have spoiled by what is stored. A write in
-// flight is settled first: the store must be at rest when it is read.
-func (h *Host) mend(c *actor.Context) {
+// mend replaces what a panic over m may have spoiled by what is stored. A write
+// in flight is settled first: the store must be at rest when it is read.
+func (h *Host) mend(m any) {
 	h.lost = true
 	if h.writing != nil {
 		return
 	}
-	if asked, ok := c.Message().(answerer); ok {
-		asked.answer(ErrUnavailable)
-	}
-	h.load(c)
+	refuse(m)
+	h.load()
 }
 
-func (h *Host) load(c *actor.Context) {
-	engine, self, id, store := c.Engine(), c.PID(), h.state.ID, h.hub.store
+func (h *Host) load() {
 	go func() {
-		s, err := store.HostState(id)
-		engine.Send(self, &hostLoaded{s, err})
+		s, err := h.hub.store.HostState(h.state.ID)
+		h.hub.engine.Send(&h.entry.pid, &hostLoaded{s, err})
 	}()
 }
 
-func (h *Host) loaded(c *actor.Context, m *hostLoaded) {
+func (h *Host) loaded(m *hostLoaded) {
 	if m.err != nil {
 		h.hub.log.Error().Err(m.err).Str("host", string(h.state.ID)).Msg("host state not read")
-		engine, self := c.Engine(), c.PID()
-		time.AfterFunc(idleCheck, func() { engine.Send(self, loadHost{}) })
+		time.AfterFunc(idleCheck, func() { h.hub.engine.Send(&h.entry.pid, loadHost{}) })
 		return
 	}
+	m.state.ID = h.state.ID
 	h.hub.stats.moved(h.state.Phase, m.state.Phase)
 	h.state, h.lost = m.state, false
-	h.arm(c)
+	h.arm()
 }
 
 func newIncident() messages.IncidentID { return messages.IncidentID(ulid.Make().String()) }

@@ -46,7 +46,7 @@ type Past struct {
 	Pending   []messages.Delivery // by sequence
 }
 
-// Config is what a Hub is made of. Every field but Pinger is required.
+// Config is what a Hub is made of. Every field but Pinger and Names is required.
 type Config struct {
 	Rules         Rules
 	GroupWait     time.Duration
@@ -55,6 +55,7 @@ type Config struct {
 	Read          func() Instant
 	Memory        Memory
 	Keys          KeyIndex
+	Names         []messages.HostID // sorted: texts of ids that the actors are to share; or none
 	Sender        Sender
 	Pinger        Pinger
 	Past          Past
@@ -72,6 +73,8 @@ type Hub struct {
 	groupWait time.Duration
 	engine    *actor.Engine
 	clock     *Clock
+	alarms    *alarms
+	stored    int // hosts at the start
 	directory *directory
 	store     Memory
 	keys      KeyIndex
@@ -85,8 +88,8 @@ type Hub struct {
 	writer, ledger, registry, ingest, alert, retention, watchdog *actor.PID
 }
 
-// NewHub starts every actor; it returns when every stored host has its own. The
-// door is closed until Open.
+// NewHub starts the tree. Stored hosts get their actors behind it, or when they
+// are asked for: see Starting. The door is closed until Open.
 func NewHub(cfg Config) (*Hub, error) {
 	engine, err := actor.NewEngine(actor.NewEngineConfig())
 	if err != nil {
@@ -94,13 +97,16 @@ func NewHub(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		rules: cfg.Rules, groupWait: cfg.GroupWait, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
-		directory: &directory{hosts: make(map[messages.HostID]*hostEntry, cfg.Past.Hosts)},
+		directory: &directory{hosts: make(map[messages.HostID]*Host)},
 		stats:     &Stats{},
 		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
 		log:       cfg.Log.With().Str("component", "hub").Logger(),
 	}
 	past := resume(cfg.Past.Ledger, cfg.Read())
 	h.clock = newClock(cfg.Read, past)
+	h.alarms = newAlarms(h.clock)
+	h.directory.hub = h
+	h.stored = cfg.Past.Hosts
 	h.listenForLosses()
 	h.spawn(cfg, past)
 	return h, nil
@@ -126,9 +132,12 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	})
 	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})
 	start("alert", &Alert{hub: h, routes: cfg.Past.Routes, pending: cfg.Past.Pending, log: part("alert")})
-	start("registry", &Registry{
-		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, log: part("registry"),
-	})
+	registry := &Registry{
+		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, names: cfg.Names, log: part("registry"),
+	}
+	fetch := registry.fetch
+	h.directory.fetch.Store(&fetch)
+	start("registry", registry)
 	start("ingest", h.Ingest)
 	start("retention", &Retention{
 		hub: h, history: cfg.Memory, days: cfg.RetentionDays, stopped: cfg.Past.Ledger.At, log: part("retention"),
@@ -155,13 +164,13 @@ func (h *Hub) Open() { h.engine.Send(h.ingest, DoorOpened{}) }
 // Close says that they are not any more.
 func (h *Hub) Close() { h.engine.Send(h.ingest, DoorClosed{}) }
 
-// Intern returns the hub's own text of a host's id, so that an index of many ids
-// need not keep another; id itself when there is no such host.
-func (h *Hub) Intern(id messages.HostID) messages.HostID {
-	if e := h.directory.host(id); e != nil {
-		return idOf(e.pid)
+// Starting counts the stored hosts whose actors are not up yet. Their reports are
+// accepted all the same.
+func (h *Hub) Starting() int {
+	if h.directory.fetch.Load() == nil {
+		return 0
 	}
-	return id
+	return max(h.stored-h.directory.count(), 1)
 }
 
 // Now is the present moment on the hub's clocks.
@@ -196,6 +205,7 @@ func (h *Hub) Order(ctx context.Context, o order) error {
 // nothing is decided any more. The listeners must be shut down before.
 func (h *Hub) Stop(ctx context.Context) error {
 	h.stopping.Store(true)
+	h.alarms.stop()
 	h.Close()
 	sent, drained := make(chan struct{}), make(chan struct{})
 	h.engine.Send(h.alert, lastCall{sent})

@@ -26,7 +26,8 @@ type fakeStore struct {
 	broken     error
 	slow       time.Duration // WriteState
 	slowBodies time.Duration
-	limit      int // rows that deliveries may take in a batch; 0 is none
+	limit      int           // rows that deliveries may take in a batch; 0 is none
+	gate       chan struct{} // EachHost waits for it, with what it has read; nil is none
 	past       Past
 	bodies     uint64
 	hosts      map[messages.HostID]messages.Host
@@ -156,8 +157,14 @@ func (f *fakeStore) Host(id messages.HostID) (messages.Host, messages.HostState,
 }
 
 func (f *fakeStore) EachHost(fn func(messages.Host, messages.HostState) error) error {
-	for id, h := range f.hosts {
-		if err := fn(h, f.states[id]); err != nil {
+	f.mu.Lock()
+	hosts, states, gate := maps.Clone(f.hosts), maps.Clone(f.states), f.gate
+	f.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	for id, h := range hosts {
+		if err := fn(h, states[id]); err != nil {
 			return err
 		}
 	}
@@ -275,20 +282,24 @@ func (w *scene) addHost(id messages.HostID) {
 
 // start brings the hub up on what is stored.
 func (w *scene) start() {
-	past := w.store.past
-	past.Pending, past.Routes = w.store.pending(), slices.Clone(past.Routes)
-	w.store.bodies = past.Batch
-	hub, err := NewHub(Config{
-		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
-		Read: w.clocks(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
-		Fatal: func(err error) { w.fatal <- err },
-	})
+	hub, err := NewHub(w.config())
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.hub = hub
 	hub.Open()
 	synctest.Wait()
+}
+
+func (w *scene) config() Config {
+	past := w.store.past
+	past.Pending, past.Routes, past.Hosts = w.store.pending(), slices.Clone(past.Routes), len(w.store.hosts)
+	w.store.bodies = past.Batch
+	return Config{
+		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
+		Read: w.clocks(), Memory: w.store, Keys: noKeys{}, Sender: w.sender, Pinger: w.pinger, Past: past, Log: zerolog.Nop(),
+		Fatal: func(err error) { w.fatal <- err },
+	}
 }
 
 func (w *scene) clocks() func() Instant {

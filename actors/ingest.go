@@ -121,7 +121,7 @@ func (i *Ingest) Record(s *messages.Summary, body []byte) (Receipt, error) {
 	defer i.leave()
 	m := i.records.Get().(*record)
 	m.sum, m.body = *s, append(m.body[:0], body...)
-	i.hub.engine.Send(e.pid, m)
+	i.hub.engine.Send(&e.pid, m)
 	err, _ = m.await()
 	if err == nil { // else it may still be in the writer's hands
 		i.records.Put(m)
@@ -138,7 +138,7 @@ func (i *Ingest) Goodbye(g messages.Goodbye) (Receipt, error) {
 	}
 	defer i.leave()
 	m := &farewell{goodbye: g, wait: newWait()}
-	i.hub.engine.Send(e.pid, m)
+	i.hub.engine.Send(&e.pid, m)
 	err, _ = m.await()
 	return i.receipt(e, err)
 }

@@ -80,14 +80,16 @@ func (o AddHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), err
 	switch {
 	case r.customers[o.Host.CustomerID] == nil:
 		return nil, nil, ErrNotFound
-	case r.hub.directory.host(o.Host.ID) != nil:
+	case r.hub.directory.get(o.Host.ID) != nil:
 		return nil, nil, ErrExists
 	}
 	state := messages.HostState{ID: o.Host.ID}
 	return &messages.Batch{
 			PutHosts: []messages.Host{o.Host}, PutKeys: []messages.Key{o.Key}, Hosts: []messages.HostState{state},
-		}, func(c *actor.Context) {
-			r.spawnHost(c, o.Host, state)
+		}, func(*actor.Context) {
+			h := r.newHost(o.Host, state)
+			h.entry.customer.hosts++
+			r.hub.directory.raise(h)
 			r.hub.keys.Put(o.Key)
 		}, nil
 }
@@ -102,7 +104,7 @@ func (o RemoveHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), 
 }
 
 func (o PutKeys) decide(r *Registry) (*messages.Batch, func(*actor.Context), error) {
-	if r.hub.directory.host(o.Host) == nil {
+	if r.hub.directory.get(o.Host) == nil {
 		return nil, nil, ErrNotFound
 	}
 	return &messages.Batch{PutKeys: o.Keys}, func(*actor.Context) {

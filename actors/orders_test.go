@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/anthdm/hollywood/actor"
-
 	"felhom.eu/messages"
 )
 
@@ -166,19 +164,6 @@ func TestRemovalLeavesABodyInFlightAlone(t *testing.T) {
 	})
 }
 
-// fragile is a host that panics when it is told boom.
-type fragile struct{ *Host }
-
-type boom struct{}
-
-func (f fragile) Receive(c *actor.Context) {
-	if _, ok := c.Message().(boom); ok {
-		f.state.Phase = messages.PhaseDown // and leaves its state spoiled
-		panic("boom")
-	}
-	f.Host.Receive(c)
-}
-
 // A host that panics goes on from what is stored, however often; hollywood's
 // own restart would end the process at the fourth time.
 func TestPanickingHostGoesOnFromWhatIsStored(t *testing.T) {
@@ -186,12 +171,11 @@ func TestPanickingHostGoesOnFromWhatIsStored(t *testing.T) {
 		w := newScene(t)
 		w.start()
 		w.reports(15*time.Minute, testHost)
-		e := w.hub.directory.host(testHost)
-		<-w.hub.engine.Poison(e.pid).Done()
-		h := &Host{hub: w.hub, entry: e, state: w.store.states[testHost]}
-		e.pid = spawn(w.hub.engine, w.hub.watch, fragile{h}, hostKind, string(testHost))
+		h := w.hub.directory.get(testHost)
 		for range 100 {
-			w.hub.engine.Send(e.pid, boom{})
+			synctest.Wait()
+			h.state.Phase = messages.PhaseDown // a spoiled state
+			w.hub.engine.Send(h.PID(), (*hostLoaded)(nil))
 			synctest.Wait()
 			if err := w.report(testHost); err != nil {
 				t.Fatal(err)

@@ -25,7 +25,7 @@ var (
 
 // hostEntry is what every goroutine may know of a host without asking its actor.
 type hostEntry struct {
-	pid        *actor.PID
+	pid        actor.PID
 	customer   *customerEntry
 	interval   atomic.Int32 // own poll interval in seconds; 0 is the hub's
 	generation atomic.Uint64
@@ -34,30 +34,6 @@ type hostEntry struct {
 type customerEntry struct {
 	blocked atomic.Bool
 	hosts   int // of the registry only
-}
-
-// directory is where the door finds a host's actor. The registry alone writes it.
-type directory struct {
-	mu    sync.RWMutex
-	hosts map[messages.HostID]*hostEntry
-}
-
-func (d *directory) host(id messages.HostID) *hostEntry {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.hosts[id]
-}
-
-func (d *directory) put(id messages.HostID, e *hostEntry) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hosts[id] = e
-}
-
-func (d *directory) remove(id messages.HostID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.hosts, id)
 }
 
 // order is a change that an operator asks of the registry. decide says what to
@@ -82,11 +58,17 @@ type Registry struct {
 	hub       *Hub
 	customers map[messages.CustomerID]*customerEntry
 	routes    []messages.Route
+	starting  bool    // not every stored host is up: orders wait
 	current   *placed // in flight
 	apply     func(*actor.Context)
 	token     uint64
 	queue     []placed
 	log       zerolog.Logger
+
+	// Of the population, which runs beside the registry.
+	fetching sync.RWMutex      // held for reading by who fetches a host
+	complete bool              // every stored host is up
+	names    []messages.HostID // sorted, as the key index holds them
 }
 
 // Receive implements actor.Receiver.
@@ -94,7 +76,11 @@ func (r *Registry) Receive(c *actor.Context) {
 	switch m := c.Message().(type) {
 	case actor.Initialized, actor.Stopped:
 	case actor.Started:
-		r.populate(c)
+		r.starting = true
+		go r.populate(c.Engine(), c.PID())
+	case populated:
+		r.starting = false
+		r.next(c)
 	case placed:
 		r.queue = append(r.queue, m)
 		r.next(c)
@@ -107,42 +93,8 @@ func (r *Registry) Receive(c *actor.Context) {
 	}
 }
 
-// populate brings every stored host to life. It runs on the starter's goroutine.
-func (r *Registry) populate(c *actor.Context) {
-	err := r.hub.store.EachHost(func(h messages.Host, s messages.HostState) error {
-		r.spawnHost(c, h, s)
-		return nil
-	})
-	if err != nil {
-		r.hub.watch.fatal(fmt.Errorf("read hosts: %w", err))
-	}
-}
-
-func (r *Registry) spawnHost(c *actor.Context, h messages.Host, s messages.HostState) {
-	customer := r.customers[h.CustomerID]
-	if customer == nil { // cannot be: a customer with hosts is not removed
-		customer = &customerEntry{}
-		r.customers[h.CustomerID] = customer
-	}
-	customer.hosts++
-	e := &hostEntry{customer: customer}
-	e.interval.Store(int32(h.PollIntervalSeconds))
-	e.generation.Store(h.DesiredGeneration)
-	s.ID = h.ID
-	r.hub.stats.phases[s.Phase].Add(1)
-	e.pid = spawn(c.Engine(), r.hub.watch, &Host{hub: r.hub, entry: e, state: s}, hostKind, string(h.ID))
-	r.hub.directory.put(idOf(e.pid), e)
-}
-
-// hostKind is what a host's address begins with.
-const hostKind = "host"
-
-// idOf is the host that an address is of: a part of its text, so that all who
-// keep the id share one.
-func idOf(pid *actor.PID) messages.HostID { return messages.HostID(pid.ID[len(hostKind)+1:]) }
-
 func (r *Registry) next(c *actor.Context) {
-	if r.current != nil || len(r.queue) == 0 {
+	if r.starting || r.current != nil || len(r.queue) == 0 {
 		return
 	}
 	p := r.queue[0]
@@ -158,16 +110,16 @@ func (r *Registry) next(c *actor.Context) {
 // dismiss stops a host's actor before its removal is written: its last write
 // must be in the writer's queue before.
 func (r *Registry) dismiss(c *actor.Context, m RemoveHost, p placed) {
-	e := r.hub.directory.host(m.ID)
-	if e == nil {
+	h := r.hub.directory.get(m.ID)
+	if h == nil {
 		r.done(c, ErrNotFound)
 		return
 	}
 	r.hub.directory.remove(m.ID)
-	engine, self := c.Engine(), c.PID()
-	stopped := engine.Poison(e.pid)
+	engine, self, left := c.Engine(), c.PID(), make(chan struct{})
+	engine.Send(h.PID(), dismissed{left})
 	go func() {
-		<-stopped.Done()
+		<-left
 		engine.Send(self, hostGone{p})
 	}()
 }
@@ -192,20 +144,19 @@ func (r *Registry) settle(c *actor.Context, m written) {
 		return
 	}
 	if o, ok := r.current.order.(RemoveHost); ok {
-		r.restore(c, o.ID)
+		r.restore(o.ID)
 	}
 	r.done(c, ErrUnavailable)
 }
 
 // restore brings back a host whose removal could not be written.
-func (r *Registry) restore(c *actor.Context, id messages.HostID) {
+func (r *Registry) restore(id messages.HostID) {
 	h, s, err := r.hub.store.Host(id)
 	if err != nil {
 		r.hub.watch.fatal(fmt.Errorf("read host %s: %w", id, err))
 		return
 	}
-	r.customers[h.CustomerID].hosts-- // spawnHost counts it again
-	r.spawnHost(c, h, s)
+	r.hub.directory.raise(r.newHost(h, s))
 }
 
 func (r *Registry) done(c *actor.Context, err error) {

@@ -80,6 +80,7 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	h.mutant = m
 	h.mono, h.boot = w.between(0, 1000*time.Hour), w.between(1000*time.Hour, 2000*time.Hour)
 	h.fate, h.died, h.told, h.gap = w.decideFate, w.hubDied, w.told, func(g Gap) { w.note(-1, "gap of %v: %s", g.Duration(), g.Cause) }
+	h.raised = func() time.Duration { return w.between(1, fleetPoll) } // within the grace: nothing may be late by it
 	w.hub, w.oracle.now = h, func() time.Duration { return h.real }
 	return w
 }

@@ -66,7 +66,8 @@ type modelHub struct {
 	fate   func(events int) fate            // asked at every write
 	told   func(host int, e messages.Event) // what became durable, in order
 	gap    func(Gap)
-	died   func(fate) // after a write that ended in refused or a kill
+	raised func() time.Duration // how long after a start a host's actor is up; above 0
+	died   func(fate)           // after a write that ended in refused or a kill
 
 	ledger messages.Ledger      // on disk
 	states []messages.HostState // on disk, which is what the hosts believe
@@ -90,6 +91,7 @@ func newModelHub(r Rules, own []int) *modelHub {
 	}
 	h.fate = func(int) fate { return fateWritten }
 	h.told, h.gap, h.died = func(int, messages.Event) {}, func(Gap) {}, func(fate) {}
+	h.raised = func() time.Duration { return time.Millisecond }
 	return h
 }
 
@@ -107,7 +109,9 @@ func (h *modelHub) start() {
 			n.silent(s, messages.HostDown, h.now())
 			h.told(i, n[0])
 		}
-		h.arm(i)
+		// A host's actor is up a while after the start, or at its first report.
+		h.timers[i] = now.Mono + h.raised()
+		h.look = min(h.look, h.timers[i])
 	}
 }
 

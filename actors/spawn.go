@@ -18,13 +18,6 @@ func options(id string) []actor.OptFunc {
 	return []actor.OptFunc{actor.WithID(id), actor.WithInboxSize(inboxSize), actor.WithMaxRestarts(math.MaxInt32)}
 }
 
-// mender is an actor that can go on after a panic in its Receive, from what is
-// stored. One that cannot takes the program down: the next start reads the
-// truth from storage.
-type mender interface {
-	mend(c *actor.Context)
-}
-
 // watch is what all guards of an engine share.
 type watch struct {
 	log    zerolog.Logger
@@ -32,9 +25,24 @@ type watch struct {
 	fatal  func(error)
 }
 
+// panicked notes a panic in an actor; mend is what it goes on with.
+func (w *watch) panicked(name string, message, v any, mend func()) {
+	w.panics.Add(1)
+	w.log.Error().Str("actor", name).Type("message", message).
+		Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("actor panicked")
+	defer func() {
+		if again := recover(); again != nil {
+			w.fatal(fmt.Errorf("actor %s: mend after panic %v: %v", name, v, again))
+		}
+	}()
+	mend()
+}
+
 // guard stands before every actor's Receive. Hollywood's own restart must never
 // run: at the fourth panic of an actor's life it ends the process with a nil
-// call, and a panic beside a poison pill lets two goroutines into one actor.
+// call, and a panic beside a poison pill lets two goroutines into one actor. An
+// actor that panicked takes the program down: the next start reads the truth
+// from storage. Only a host goes on, from what is stored; see host_process.go.
 type guard struct {
 	inner actor.Receiver
 	watch *watch
@@ -44,29 +52,14 @@ type guard struct {
 func (g *guard) Receive(c *actor.Context) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.failed(c, v)
+			name := c.PID().ID
+			g.watch.panicked(name, c.Message(), v, func() { g.watch.fatal(fmt.Errorf("actor %s: panic: %v", name, v)) })
 		}
 	}()
 	g.inner.Receive(c)
 }
 
-func (g *guard) failed(c *actor.Context, v any) {
-	g.watch.panics.Add(1)
-	g.watch.log.Error().Str("actor", c.PID().ID).Type("message", c.Message()).
-		Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("actor panicked")
-	defer func() {
-		if again := recover(); again != nil {
-			g.watch.fatal(fmt.Errorf("actor %s: mend after panic %v: %v", c.PID().ID, v, again))
-		}
-	}()
-	if m, ok := g.inner.(mender); ok {
-		m.mend(c)
-		return
-	}
-	g.watch.fatal(fmt.Errorf("actor %s: panic: %v", c.PID().ID, v))
-}
-
-// spawn is the only way an actor comes to life. None is a child in hollywood's
+// spawn is the only way an actor comes to life, but for hosts. None is a child in hollywood's
 // sense: a parent's end waits for its children's, and for ever for one that is
 // being stopped already. Who made an actor stops it.
 func spawn(e *actor.Engine, w *watch, r actor.Receiver, kind, id string) *actor.PID {

@@ -129,7 +129,8 @@ type Health struct {
 	StartedAt      time.Time
 	Listening      bool
 	Listened       time.Duration
-	Hosts          [4]int // by messages.Phase
+	Hosts          [4]int // by messages.Phase; those whose actors are up
+	HostsStarting  int    // stored ones whose actors are not up yet; their reports are accepted
 	Customers      int
 	ReportsTotal   uint64 // accepted since start
 	RepeatsTotal   uint64

@@ -36,6 +36,7 @@ func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 	for p, n := range h.Hosts {
 		m.row("felhom_hosts", float64(n), "state", messages.Phase(p).String())
 	}
+	m.one("felhom_hosts_starting", "gauge", "Stored hosts that are not counted by state yet, after a start. Their reports are accepted.", float64(h.HostsStarting))
 	m.one("felhom_customers", "gauge", "Customers.", float64(h.Customers))
 	m.one("felhom_api_keys", "gauge", "Live API keys, the global one not counted.", float64(s.keys.Len()))
 

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +42,7 @@ type App struct {
 	started time.Time
 	db      *storage.DB
 	hub     *actors.Hub
+	keys    *auth.Keys
 	server  *api.Server
 	address net.Addr
 	store   storeSize
@@ -77,30 +77,25 @@ func Start(cfg config.Config, version string, log zerolog.Logger) (*App, error) 
 // open is Start with a store.
 func (a *App) open(global messages.Secret) error {
 	keys := &auth.Keys{}
+	a.keys = keys
 	keys.SetGlobal(messages.HashKey([]byte(global.Reveal())))
 	past, err := memory{a.db}.past()
 	if err != nil {
 		return fmt.Errorf("read the past: %w", err)
 	}
+	names, err := loadKeys(a.db, keys, past.Hosts)
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
 	send := sender{notify.New(a.cfg.AllowPrivateRoutes, "felhom-hub/"+a.version)}
 	a.hub, err = actors.NewHub(actors.Config{
 		Rules: rules(&a.cfg), GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
-		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
+		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Names: names, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
 		Past: past, Log: a.log, Fatal: a.fail,
 	})
 	if err != nil {
 		return err
 	}
-	keys.Grow(past.Hosts)
-	err = a.db.EachKey(func(k messages.Key) error {
-		k.HostID = a.hub.Intern(k.HostID)
-		keys.Put(k)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read keys: %w", err)
-	}
-	debug.FreeOSMemory() // what reading the store left behind
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
 	keys.OnFirstUse(func(id messages.HostID, replaced messages.KeyHash) { go f.keyUsed(id, replaced) })
 	a.server = api.New(apiConfig(&a.cfg, a.version), keys, f, a.log.With().Str("component", "api").Logger())
@@ -157,10 +152,8 @@ func (a *App) listen() error {
 		a.serve(agents, a.server.ServeAgents)
 	}
 	a.hub.Open()
-	hosts := a.hub.Stats().Hosts()
 	a.log.Info().Stringer("listen", ln.Addr()).Str("agent_listen", a.cfg.AgentListen).Str("data_dir", a.cfg.DataDir).
-		Str("version", a.version).Int("hosts", hosts[0]+hosts[1]+hosts[2]+hosts[3]).
-		Int("stale", hosts[messages.PhaseStale]).Int("down", hosts[messages.PhaseDown]).
+		Str("version", a.version).Int("keys", a.keys.Len()).Int("hosts_starting", a.hub.Starting()).
 		Dur("took_ms", time.Since(a.started)).Msg("hub is up")
 	return nil
 }
@@ -223,7 +216,8 @@ func (f *fleet) Health() api.Health {
 		EventsTotal: s.Events.Load(), BatchesTotal: s.Batches.Load(), ActorPanics: f.hub.Panics(), DeadLetters: s.DeadLetters.Load(),
 		InFlight: f.hub.Inside(), LastCommitTook: time.Duration(s.CommitNanos.Load()), Customers: int(s.Customers.Load()),
 		PendingOut: int(s.Pending.Load()), DeadOut: int(s.Dead.Load()),
-		StoreBytes: f.app.store.bytes(f.db), DiskFreeBytes: freeBytes(f.app.cfg.DataDir),
+		HostsStarting: f.hub.Starting(),
+		StoreBytes:    f.app.store.bytes(f.db), DiskFreeBytes: freeBytes(f.app.cfg.DataDir),
 	}
 	if !h.Ready {
 		h.Reason = "reports cannot be made durable or the listener is closed; see the log"

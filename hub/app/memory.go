@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"felhom.eu/actors"
@@ -15,6 +16,9 @@ type memory struct{ *storage.DB }
 // Host implements actors.Memory.
 func (m memory) Host(id messages.HostID) (messages.Host, messages.HostState, error) {
 	h, err := m.DB.Host(id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return h, messages.HostState{}, actors.ErrNotFound
+	}
 	if err != nil {
 		return h, messages.HostState{}, err
 	}

@@ -1,0 +1,65 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"felhom.eu/messages"
+)
+
+// directory is where the door finds a host's actor. The registry alone writes it,
+// and while the hub starts the population.
+type directory struct {
+	hub   *Hub
+	mu    sync.RWMutex
+	hosts map[messages.HostID]*Host
+	// fetch raises a stored host that was not raised yet; nil when all are.
+	fetch atomic.Pointer[func(messages.HostID)]
+}
+
+// host is what all may know of a host; nil when there is none. One that is stored
+// and not up yet is brought up for it.
+func (d *directory) host(id messages.HostID) *hostEntry {
+	fetch := d.fetch.Load() // before the look: one that found all raised is not too early
+	h := d.get(id)
+	if h == nil && fetch != nil {
+		(*fetch)(id)
+		h = d.get(id)
+	}
+	if h == nil {
+		return nil
+	}
+	return &h.entry
+}
+
+// get is a host's actor; nil when it is not up.
+func (d *directory) get(id messages.HostID) *Host {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.hosts[id]
+}
+
+// count is how many actors are up.
+func (d *directory) count() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.hosts)
+}
+
+// raise brings a host's actor to life, unless it lives.
+func (d *directory) raise(h *Host) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hosts[h.state.ID] != nil {
+		return
+	}
+	d.hosts[h.state.ID] = h
+	d.hub.stats.phases[h.state.Phase].Add(1)
+	d.hub.engine.SpawnProc(h)
+}
+
+func (d *directory) remove(id messages.HostID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.hosts, id)
+}

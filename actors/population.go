@@ -1,0 +1,89 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+
+	"felhom.eu/messages"
+)
+
+// A hub accepts reports before every host's actor is up: a million take seconds.
+// They are raised in the order in which they are stored, and the one that reports
+// meanwhile at once, from the same rows. That a deadline passes while its host is
+// not up yet does no harm: silence is a difference of two readings of listening
+// time, so the actor finds it as long as it is, and tells what is due.
+//
+// Orders wait until all are up: what is stored changes by reports alone meanwhile.
+
+// populated says that every stored host is up.
+type populated struct{}
+
+// errStopping ends a population with the hub.
+var errStopping = errors.New("the hub stops")
+
+// populate raises every stored host. It runs beside the registry, which changes
+// nothing until it is told of the end.
+func (r *Registry) populate(engine *actor.Engine, self *actor.PID) {
+	began, d := time.Now(), r.hub.directory
+	err := r.hub.store.EachHost(func(h messages.Host, s messages.HostState) error {
+		if r.hub.stopping.Load() {
+			return errStopping
+		}
+		host := r.newHost(h, s)
+		host.entry.customer.hosts++
+		d.raise(host)
+		return nil
+	})
+	if err != nil {
+		if !errors.Is(err, errStopping) {
+			r.hub.watch.fatal(fmt.Errorf("read hosts: %w", err))
+		}
+		return
+	}
+	r.fetching.Lock() // until nobody fetches any more
+	defer r.fetching.Unlock()
+	r.names, r.complete = nil, true
+	d.fetch.Store(nil)
+	r.log.Info().Int("hosts", d.count()).Dur("took_ms", time.Since(began)).Msg("every host's actor is up")
+	engine.Send(self, populated{})
+}
+
+// fetch raises one stored host, unless it is up or there is none.
+func (r *Registry) fetch(id messages.HostID) {
+	r.fetching.RLock()
+	defer r.fetching.RUnlock()
+	if r.complete {
+		return
+	}
+	h, s, err := r.hub.store.Host(id)
+	if err != nil {
+		if !errors.Is(err, ErrNotFound) {
+			r.log.Error().Err(err).Str("host", string(id)).Msg("host not read")
+		}
+		return
+	}
+	r.hub.directory.raise(r.newHost(h, s))
+}
+
+// newHost makes a host's actor; raise brings it to life.
+func (r *Registry) newHost(h messages.Host, s messages.HostState) *Host {
+	customer := r.customers[h.CustomerID]
+	if customer == nil { // cannot be: a customer with hosts is not removed
+		customer = &customerEntry{}
+	}
+	host := &Host{hub: r.hub, state: s}
+	host.state.ID = h.ID
+	if i, found := slices.BinarySearch(r.names, h.ID); found {
+		host.state.ID = r.names[i] // the same text, which the key index holds
+	}
+	e := &host.entry
+	e.pid.Address, e.pid.ID, e.customer = r.hub.engine.Address(), string(host.state.ID), customer
+	e.interval.Store(int32(h.PollIntervalSeconds))
+	e.generation.Store(h.DesiredGeneration)
+	host.mail.newest.Store(busy) // until Start
+	return host
+}
