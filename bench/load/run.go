@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +13,8 @@ import (
 
 // Plan is what to send.
 type Plan struct {
-	Addr        string // ip:port on loopback
+	Addr        string      // ip:port on loopback
+	TLS         *tls.Config // nil: plain HTTP
 	Hosts       []*Host
 	Connections int           // each speaks for its own share of Hosts; no more than there are hosts
 	Rate        float64       // reports a second in all, sent on a fixed timetable; 0: each connection sends as soon as it is answered
@@ -81,16 +83,25 @@ func Run(ctx context.Context, p Plan) (*Result, error) {
 }
 
 func (p *Plan) check() error {
-	addr, err := netip.ParseAddrPort(p.Addr)
+	if err := p.checkAddr(); err != nil {
+		return err
+	}
 	switch {
-	case err != nil:
-		return fmt.Errorf("load: address %q: %w", p.Addr, err)
-	case !addr.Addr().IsLoopback():
-		return fmt.Errorf("load: %s is not on loopback", p.Addr)
 	case p.For <= 0:
 		return errors.New("load: no end: For is not set")
 	case p.Connections < 1 || p.Connections > len(p.Hosts):
 		return fmt.Errorf("load: %d connections for %d hosts; want 1 to one a host", p.Connections, len(p.Hosts))
+	}
+	return nil
+}
+
+func (p *Plan) checkAddr() error {
+	addr, err := netip.ParseAddrPort(p.Addr)
+	if err != nil {
+		return fmt.Errorf("load: address %q: %w", p.Addr, err)
+	}
+	if !addr.Addr().IsLoopback() {
+		return fmt.Errorf("load: %s is not on loopback", p.Addr)
 	}
 	return nil
 }
@@ -181,6 +192,9 @@ func (w *worker) try(ctx context.Context, h *Host) (status int, err error) {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", w.plan.Addr)
 		if err != nil {
 			return 0, err
+		}
+		if w.plan.TLS != nil {
+			c = tls.Client(c, w.plan.TLS) // shakes hands with the first write
 		}
 		w.conn = newConn(c)
 		w.stop = context.AfterFunc(ctx, func() { c.Close() })

@@ -21,6 +21,7 @@ type Admin struct {
 	Key  string // the global key
 
 	client *http.Client
+	secure bool // see OverTLS
 }
 
 // adminTimeout bounds one question.
@@ -42,7 +43,11 @@ func (a *Admin) do(ctx context.Context, method, path string, body any) (int, []b
 		}
 		r = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.Addr+path, r)
+	scheme := "http://"
+	if a.secure {
+		scheme = "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, scheme+a.Addr+path, r)
 	if err != nil {
 		return 0, nil, err
 	}

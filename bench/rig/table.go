@@ -31,16 +31,14 @@ func SpreadOf(xs []float64) Spread {
 }
 
 // Ratios divides a by b, pair by pair: both measured in the same round, so that
-// a machine whose speed drifts spoils neither.
-func Ratios(a, b []float64) Spread {
-	n := min(len(a), len(b))
-	rs := make([]float64, 0, n)
-	for i := range n {
+// a machine whose speed drifts spoils neither. A pair without a divisor is none.
+func Ratios(a, b []float64) (rs []float64) {
+	for i := range min(len(a), len(b)) {
 		if b[i] != 0 {
 			rs = append(rs, a[i]/b[i])
 		}
 	}
-	return SpreadOf(rs)
+	return rs
 }
 
 // Check is one promise and how it fared.
