@@ -24,6 +24,7 @@ type Batch struct {
 
 	Hosts      []HostState
 	Guests     []GuestsSeen
+	Standings  []Standing
 	Events     []Event
 	Deliveries []Delivery // put: new or changed
 
@@ -31,8 +32,9 @@ type Batch struct {
 	PutHosts     []Host
 	PutKeys      []Key
 	PutRoutes    []Route
+	PutRules     []RuleSettings // an empty one is removed
 	DelCustomers []CustomerID
-	DelHosts     []HostID // with state, guests and keys; events and history stay
+	DelHosts     []HostID // with state, standing, rules, guests and keys; events and history stay
 	DelRoutes    []RouteID
 }
 

@@ -2,6 +2,8 @@ package messages
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -110,6 +112,7 @@ type HostState struct {
 	UptimeSecs   uint32   // of the newest report
 	SkewSecs     int32    // agent's clock minus hub's at the last contact
 	IntervalSecs uint16   // the poll interval it was told at its last contact; 0 when never told
+	FactsDue     uint32   // seconds of Unix time from which the rules on reports look again without news; 0 is never
 
 	// Ordering. Streams are kept as 64-bit hashes. Seen has bit i set when
 	// Sequence−i was stored: an exact repeat is known by it.
@@ -120,6 +123,9 @@ type HostState struct {
 
 	BootHash  uint64 // of boot_id; 0 when never told
 	GuestHash uint64 // of the guests' reality; 0 before the first report
+	// FactsHash is Summary.FactsHash of the report that the rules on reports last
+	// looked at, mixed with the settings that they had; 0 before the first.
+	FactsHash uint64
 
 	Incident     IncidentID // open from host_stale to host_recovered
 	HeldUntil    Listened   // a goodbye holds alarms until then
@@ -173,11 +179,36 @@ type EventType string
 
 // The types that the hub emits today.
 const (
-	HostStale      EventType = "host_stale"
-	HostDown       EventType = "host_down"
-	HostRecovered  EventType = "host_recovered"
-	HostRebooted   EventType = "host_rebooted"
-	ClockSkew      EventType = "clock_skew"
+	HostStale     EventType = "host_stale"
+	HostDown      EventType = "host_down"
+	HostRecovered EventType = "host_recovered"
+	HostRebooted  EventType = "host_rebooted"
+	ClockSkew     EventType = "clock_skew"
+
+	GuestStopped         EventType = "guest_stopped"
+	GuestStarted         EventType = "guest_started"
+	GuestMissing         EventType = "guest_missing"
+	GuestReturned        EventType = "guest_returned"
+	TunnelDown           EventType = "tunnel_down"
+	TunnelRecovered      EventType = "tunnel_recovered"
+	StorageHigh          EventType = "storage_high"
+	StorageRecovered     EventType = "storage_recovered"
+	BackupFailedEvent    EventType = "backup_failed"
+	BackupOverdue        EventType = "backup_overdue"
+	BackupRecovered      EventType = "backup_recovered"
+	VerifyFailed         EventType = "verify_failed"
+	VerifyOverdue        EventType = "verify_overdue"
+	VerifyRecovered      EventType = "verify_recovered"
+	RestoreTestFailed    EventType = "restore_test_failed"
+	RestoreTestOverdue   EventType = "restore_test_overdue"
+	RestoreTestRecovered EventType = "restore_test_recovered"
+	DiskFailing          EventType = "disk_failing"
+	DiskRecovered        EventType = "disk_recovered"
+	PoolDegraded         EventType = "pool_degraded"
+	PoolRecovered        EventType = "pool_recovered"
+	SectionLost          EventType = "section_unknown"
+	SectionKnown         EventType = "section_known"
+
 	RouteFailing   EventType = "route_failing"
 	RouteRecovered EventType = "route_recovered"
 	HubGap         EventType = "hub_gap"
@@ -200,11 +231,43 @@ func (t EventType) Severity() Severity {
 	switch t {
 	case HostDown, HostRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ClockSkew, HubGap:
+	case HostStale, ClockSkew, HubGap,
+		GuestStopped, GuestStarted, GuestMissing, GuestReturned, TunnelDown, TunnelRecovered,
+		StorageHigh, StorageRecovered, BackupFailedEvent, BackupOverdue, BackupRecovered,
+		VerifyFailed, VerifyOverdue, VerifyRecovered,
+		RestoreTestFailed, RestoreTestOverdue, RestoreTestRecovered,
+		DiskFailing, DiskRecovered, PoolDegraded, PoolRecovered, SectionLost, SectionKnown:
 		return SeverityWarning
 	}
 	return SeverityInfo
 }
+
+var severityNames = [...]string{"info", "warning", "critical"}
+
+// String is the severity's word.
+func (s Severity) String() string { return severityNames[min(int(s), len(severityNames)-1)] }
+
+// ParseSeverity reads a severity's word; ok is false for any other.
+func ParseSeverity(word string) (s Severity, ok bool) {
+	i := slices.Index(severityNames[:], word)
+	return Severity(max(i, 0)), i >= 0
+}
+
+// MarshalText writes the severity's word.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Severity) UnmarshalText(word []byte) error {
+	v, ok := ParseSeverity(string(word))
+	if !ok {
+		return fmt.Errorf("severity %.20q: want info, warning or critical", word)
+	}
+	*s = v
+	return nil
+}
+
+// Severity is how much this event matters: what it says itself, or what its type does.
+func (e *Event) Severity() Severity { return max(e.Detail.Severity, e.Type.Severity()) }
 
 // Event is a durable fact. IDs rise in the order of commits, so a reader that
 // asks for what came after the last id it saw misses nothing.
@@ -237,7 +300,16 @@ type EventDetail struct {
 	GuestRunning    int        `json:"guest_running,omitempty"`
 	Cloudflared     string     `json:"cloudflared,omitempty"`
 	Error           string     `json:"error,omitempty"`
+
+	// What an event of the rules on reports is about, beside its host. Severity is
+	// the worst that was told of its incident.
+	Severity Severity `json:"severity,omitempty"`
+	VMID     VMID     `json:"vmid,omitempty"`    // a guest
+	Subject  string   `json:"subject,omitempty"` // a storage, a disk, a pool, a collection: its name
 }
+
+// OfRule reports whether it is of an event that a rule on reports told.
+func (d *EventDetail) OfRule() bool { return d.VMID != 0 || d.Subject != "" || d.Severity != 0 }
 
 // RouteKind says how a route is spoken to.
 type RouteKind string

@@ -1,8 +1,7 @@
 package messages
 
 // DecodeGuests reads only the guests of a report that Scan accepted: in one pass
-// like Scan's, but with their texts; OnBoot, Tags and Lock, which the first
-// version of the contract did not know, are for Decode. It keeps nothing of body.
+// like Scan's, but with their texts. It keeps nothing of body.
 // The error is an *InvalidError.
 func DecodeGuests(body []byte) ([]Guest, error) {
 	p := scanners.Get().(*scanner)
@@ -62,6 +61,12 @@ func (p *scanner) wholeGuest() (g Guest) {
 			g.MemoryUsedBytes = p.uint()
 		case guestDiskUsedBytes:
 			g.DiskUsedBytes = p.uint()
+		case guestOnBoot:
+			g.OnBoot = lenientValue[bool](p)
+		case guestTags:
+			g.Tags = lenientValue[Items[string]](p)
+		case guestLock:
+			g.Lock = lenientValue[string](p)
 		}
 	}
 	return g

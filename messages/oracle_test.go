@@ -141,13 +141,26 @@ func agree(t *testing.T, body []byte) {
 	if want := summarize(r, body); show(want) != show(got) {
 		t.Fatalf("Scan (-want +got):\n%s%.300q", cmp.Diff(show(want), show(got)), body)
 	}
-	for i := range r.Guests {
-		g := &r.Guests[i]
-		g.OnBoot, g.Tags, g.Lock = false, nil, "" // not for DecodeGuests
-	}
 	guests, err := DecodeGuests(body)
 	if err != nil || !cmp.Equal([]Guest(r.Guests), guests) {
 		t.Fatalf("DecodeGuests: %v, %v; Decode: %v", guests, err, r.Guests)
+	}
+	facts, err := DecodeFacts(body)
+	if diff := cmp.Diff(onlyFacts(r), facts, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Fatalf("DecodeFacts: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// onlyFacts is what DecodeFacts gives of a report.
+func onlyFacts(r Report) Report {
+	return Report{
+		HostID: r.HostID,
+		Host: Node{
+			UptimeSeconds: r.Host.UptimeSeconds, RootTotalBytes: r.Host.RootTotalBytes, RootUsedBytes: r.Host.RootUsedBytes,
+		},
+		Guests: r.Guests, Cloudflared: Tunnel{Status: first64(r.Cloudflared.Status)}, StorageTargets: r.StorageTargets, Backups: r.Backups,
+		RestoreTests: r.RestoreTests, PBSSnapshots: r.PBSSnapshots, AuditTail: r.AuditTail,
+		PBSDatastores: r.PBSDatastores, Disks: r.Disks, ZFSPools: r.ZFSPools, Sections: r.Sections,
 	}
 }
 

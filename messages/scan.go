@@ -22,6 +22,7 @@ type Summary struct {
 	BootHash     uint64  // HashText of boot_id; 0 when absent
 	UptimeSecs   uint32  // host.uptime_seconds, capped
 	GuestHash    uint64  // of vmid, kind, name, status, controller_version, spec of every guest in order; never 0
+	FactsHash    uint64  // of all that the rules on reports look at; two reports with one mean the same to them; never 0
 	Figures      Figures // Cloudflared is its first 64 bytes
 }
 
@@ -67,6 +68,9 @@ const (
 	reportPBSSnapshots
 	reportAuditTail
 	reportSections
+	reportPBSDatastores
+	reportDisks
+	reportZFSPools
 )
 
 var reportShape = shapeOf([]string{
@@ -85,6 +89,11 @@ var reportShape = shapeOf([]string{
 	reportPBSSnapshots:   "pbs_snapshots",
 	reportAuditTail:      "audit_tail",
 	reportSections:       "sections",
+
+	// What came later stands behind what every agent sends.
+	reportPBSDatastores: SectionPBSDatastores,
+	reportDisks:         SectionDisks,
+	reportZFSPools:      SectionZFSPools,
 })
 
 func (p *scanner) report(s *Summary) {
@@ -92,6 +101,7 @@ func (p *scanner) report(s *Summary) {
 	unknown := float32(math.NaN())
 	*s = Summary{Figures: Figures{CPUUsedRatio: unknown, MemoryUsedRatio: unknown, DiskUsedRatio: unknown}}
 	guests := noGuests
+	p.facts = fnvBasis
 	p.space()
 	o := p.object(reportShape)
 	for p.next(&o) {
@@ -114,16 +124,32 @@ func (p *scanner) report(s *Summary) {
 			p.guests(&s.Figures, &guests)
 		case reportCloudflared:
 			s.Figures.Cloudflared = p.cloudflared(before.Figures.Cloudflared)
+		case reportStorageTargets:
+			p.members(&storageMembers, strict)
+		case reportBackups, reportRestoreTests, reportPBSSnapshots:
+			start := p.pos
+			p.objects()
+			p.noteFacts(o.field, start)
+		case reportAuditTail:
+			p.objects()
 		case reportSections:
 			p.sections(s)
-		default:
-			p.objects()
+		case reportPBSDatastores:
+			p.members(&datastoreMembers, lenient)
+		case reportDisks:
+			p.members(&diskMembers, lenient)
+		case reportZFSPools:
+			p.members(&poolMembers, lenient)
 		}
 	}
 	if o.seen&(1<<reportHostID) == 0 {
 		p.missing("host_id")
 	}
 	s.GuestHash = max(uint64(guests), 1)
+	p.facts.add(s.GuestHash)
+	p.facts.add(HashText(s.Figures.Cloudflared))
+	p.facts.add(percent(float64(s.Figures.DiskUsedRatio)))
+	s.FactsHash = max(uint64(p.facts), 1)
 }
 
 // noGuests is where the hash of the guests starts.
@@ -270,6 +296,9 @@ const (
 	guestCPUUsedRatio
 	guestMemoryUsedBytes
 	guestDiskUsedBytes
+	guestOnBoot
+	guestTags
+	guestLock
 )
 
 var guestShape = shapeOf([]string{
@@ -283,6 +312,9 @@ var guestShape = shapeOf([]string{
 	guestCPUUsedRatio:      "cpu_used_ratio",
 	guestMemoryUsedBytes:   "memory_used_bytes",
 	guestDiskUsedBytes:     "disk_used_bytes",
+	guestOnBoot:            "onboot",
+	guestTags:              "tags",
+	guestLock:              "lock",
 })
 
 func (p *scanner) guests(f *Figures, h *hash) {
@@ -324,6 +356,10 @@ func (p *scanner) guest(h *hash) (running bool) {
 			p.spec(&g)
 		case guestCPUUsedRatio:
 			p.float()
+		case guestOnBoot, guestTags, guestLock: // later than the first version: of any type
+			start := p.pos
+			p.skip()
+			p.noteFacts(o.field, start)
 		default:
 			p.uint()
 		}
@@ -437,7 +473,10 @@ func (p *scanner) sections(s *Summary) {
 		p.path[p.level] = view(raw)
 		p.note(base, at, name)
 		ofGuests := string(name) == reportShape.names[reportGuests]
-		if status := p.section(); ofGuests && status != "" && status != SectionOK {
+		p.facts.add(HashText(name))
+		status := p.section()
+		p.facts.add(HashText(status))
+		if ofGuests && status != "" && status != SectionOK {
 			s.Figures.GuestsUnknown = true
 		}
 	}

@@ -32,6 +32,7 @@ type scanner struct {
 	keys    []uint64 // of open objects: hash of an unknown key, and its offset
 	vmids   []uint64 // of the guests: vmid, and its index
 	scratch []byte   // the last text that had escapes
+	facts   hash     // Summary.FactsHash so far
 }
 
 // maxSpare bounds what a scanner keeps from one document to the next.

@@ -109,6 +109,10 @@ func (c *checker) row(key, value []byte) error {
 		return tally(&c.Hosts, key, value, (*decoder).host)
 	case prefixState:
 		return tally(nil, key, value, (*decoder).state)
+	case prefixStanding:
+		return tally(nil, key, value, (*decoder).standing)
+	case prefixRules:
+		return tally(nil, key, value, (*decoder).rules)
 	case prefixGuest:
 		return tally(&c.Guests, key, value, (*decoder).guest)
 	case prefixKey:

@@ -57,6 +57,14 @@ func FuzzGuest(f *testing.F) {
 	fuzzRecord(f, guestKey("a-00000000", 100), (*encoder).guest, (*decoder).guest, sampleGuest, messages.GuestRecord{})
 }
 
+func FuzzStanding(f *testing.F) {
+	fuzzRecord(f, textKey(prefixStanding, "a-00000000"), (*encoder).standing, (*decoder).standing, sampleStanding, messages.Standing{})
+}
+
+func FuzzRules(f *testing.F) {
+	fuzzRecord(f, rulesKey("", "a-00000000"), (*encoder).rules, (*decoder).rules, sampleRules, messages.RuleSettings{})
+}
+
 func FuzzRoute(f *testing.F) {
 	fuzzRecord(f, textKey(prefixRoute, "R"), (*encoder).route, (*decoder).route, sampleRoute, messages.Route{})
 }

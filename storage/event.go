@@ -12,6 +12,7 @@ const (
 	detailFrom
 	detailTo
 	detailPlanned
+	detailSubject // VMID, Subject and Severity are at the end
 )
 
 func (e *encoder) event(v *messages.Event) {
@@ -28,7 +29,7 @@ func (e *encoder) event(v *messages.Event) {
 
 func (e *encoder) detail(v *messages.EventDetail) {
 	e.byte(bitIf(v.LastContactAt != nil, detailContact) | bitIf(v.From != nil, detailFrom) |
-		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned))
+		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned) | bitIf(v.OfRule(), detailSubject))
 	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
 		if t != nil {
 			e.time(*t)
@@ -43,6 +44,11 @@ func (e *encoder) detail(v *messages.EventDetail) {
 	e.int(int64(v.GuestRunning))
 	e.text(v.Cloudflared)
 	e.text(v.Error)
+	if v.OfRule() {
+		e.uint(uint64(v.VMID))
+		e.text(v.Subject)
+		e.byte(byte(v.Severity))
+	}
 }
 
 func (d *decoder) event(key []byte) messages.Event {
@@ -62,7 +68,7 @@ func (d *decoder) event(key []byte) messages.Event {
 
 func (d *decoder) detail() messages.EventDetail {
 	flags := d.byte()
-	return messages.EventDetail{
+	v := messages.EventDetail{
 		LastContactAt:   d.timeIf(flags&detailContact != 0),
 		From:            d.timeIf(flags&detailFrom != 0),
 		To:              d.timeIf(flags&detailTo != 0),
@@ -77,6 +83,12 @@ func (d *decoder) detail() messages.EventDetail {
 		Cloudflared:     d.word(),
 		Error:           d.text(),
 	}
+	if flags&detailSubject != 0 {
+		v.VMID = messages.VMID(d.upTo(messages.MaxVMID))
+		v.Subject = d.text()
+		v.Severity = messages.Severity(d.byte())
+	}
+	return v
 }
 
 func (d *decoder) timeIf(there bool) *time.Time {

@@ -167,7 +167,7 @@ func (w *batchWriter) putState(s *messages.HostState) error {
 	return w.put(textKey(prefixState, s.ID), func(e *encoder) { e.state(s) })
 }
 
-// delHost removes a host with its state and guests. Its keys stay, revoked: a
+// delHost removes a host with its state, standing, rules and guests. Its keys stay, revoked: a
 // delete that came back would open the door again.
 func (w *batchWriter) delHost(host *messages.HostID) error {
 	id := *host
@@ -178,7 +178,7 @@ func (w *batchWriter) delHost(host *messages.HostID) error {
 	if !gone {
 		w.hosts--
 	}
-	drop := [][]byte{textKey(prefixHost, id), textKey(prefixState, id)}
+	drop := [][]byte{textKey(prefixHost, id), textKey(prefixState, id), textKey(prefixStanding, id), rulesKey("", id)}
 	err = w.rows(underKey(prefixGuest, id), func(key, _ []byte) error {
 		drop = append(drop, bytes.Clone(key))
 		return nil

@@ -11,13 +11,14 @@ const (
 	stateRetired1
 	stateRetired2
 	stateInterval
+	stateFacts // FactsHash and FactsDue are at the end
 )
 
 func (e *encoder) state(s *messages.HostState) {
 	e.byte(byte(s.Phase))
 	e.byte(bitIf(s.SkewAlarmed, stateSkew) | bitIf(s.Retired[0] != 0, stateRetired0) |
 		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2) |
-		bitIf(s.IntervalSecs != 0, stateInterval))
+		bitIf(s.IntervalSecs != 0, stateInterval) | bitIf(s.FactsHash != 0 || s.FactsDue != 0, stateFacts))
 	e.int(s.PhaseSince)
 	e.int(s.ContactAt)
 	e.int(int64(s.ContactHeard))
@@ -44,6 +45,10 @@ func (e *encoder) state(s *messages.HostState) {
 	e.text(s.AgentVersion)
 	e.figures(&s.Figures)
 	e.ref(s.Last)
+	if s.FactsHash != 0 || s.FactsDue != 0 {
+		e.fixed(s.FactsHash)
+		e.uint(uint64(s.FactsDue))
+	}
 }
 
 func (d *decoder) state(key []byte) messages.HostState {
@@ -86,6 +91,10 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	s.AgentVersion = d.word()
 	s.Figures = d.figures()
 	s.Last = d.ref()
+	if flags&stateFacts != 0 {
+		s.FactsHash = d.fixed()
+		s.FactsDue = uint32(d.upTo(1<<32 - 1))
+	}
 }
 
 // guestsUnknown is above what a count of guests can be, and added to it.

@@ -24,6 +24,8 @@ const (
 	prefixByID     = 'i' // a delivery's sequence by its id
 	prefixPending  = 'p' // deliveries by state
 	prefixDead     = 'x'
+	prefixStanding = 'w'
+	prefixRules    = 't'
 )
 
 var metaKey = []byte{prefixMeta}

@@ -21,7 +21,7 @@ var (
 	sampleHost     = messages.Host{ID: "acme-0000000a", CustomerID: "acme", CreatedAt: start, PollIntervalSeconds: 300,
 		DesiredGeneration: 7, Desired: json.RawMessage(`{"a":1}`), DRRecord: json.RawMessage(`[]`)}
 	sampleState = messages.HostState{ID: "acme-0000000a", Phase: messages.PhaseDown, SkewAlarmed: true, PhaseSince: -5,
-		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7, IntervalSecs: 3600,
+		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7, IntervalSecs: 3600, FactsDue: 8, FactsHash: 9,
 		Stream: 1<<64 - 1, Retired: [3]uint64{1, 0, 3}, Sequence: 99, Seen: 0xff, BootHash: 5, GuestHash: 6,
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
 		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, GuestsUnknown: true, Cloudflared: "active"},
@@ -33,7 +33,7 @@ var (
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
-			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e"}}
+			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Severity: messages.SeverityCritical, VMID: 101, Subject: "local"}}
 	sampleDelivery = messages.Delivery{ID: messages.DeliveryID(ulid(1)), Sequence: 1, RouteID: "R", CustomerID: "acme", Events: []messages.EventID{"a", "b"},
 		State: messages.DeliveryDead, Sealed: true, CreatedAt: start, DueAt: start.Add(time.Minute), Attempts: 3, LastAttemptAt: start.Add(time.Hour),
 		LastStatus: 500, LastError: "no", SentAt: start.Add(time.Nanosecond)}
@@ -42,6 +42,69 @@ var (
 	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1),
 		Previous: messages.ReportRef{Day: 1, Batch: 2, Entry: 3}, Older: true, Figures: sampleState.Figures, Body: []byte("{}")}
 )
+
+var (
+	sampleStanding = messages.Standing{
+		HostID: "acme-0000000a", Tunnel: messages.TunnelStanding{Seen: true, Missed: 1},
+		Guests: []messages.GuestStanding{{
+			VMID: 101, Name: "wéb", FirstSeenAt: 1, RunningSince: 2, BusySince: 3, MissingSince: 4, OnBoot: true, NoBackup: true,
+			NoTest: true, Uncovered: true, BackupAt: 5, BackupFailed: true, Source: 1, GroupSince: 6, VerifiedAt: 7, VerifiedOK: true,
+			TestedAt: 8, TestedOKAt: 9, TestLevel: messages.RestoreBooted,
+		}},
+		Sections: []messages.SectionStanding{{Name: "backups", KnownAt: 1, UnknownSince: 2}},
+		Problems: []messages.Problem{{Rule: messages.RuleBackup, Subject: "101", Incident: "I", Since: 3,
+			Severity: messages.SeverityCritical, Told: []messages.EventType{messages.BackupOverdue}}},
+		Sources: []messages.PBSSource{{Server: "pbs", Datastore: "main", Namespace: "acme", Owner: "a@pbs!x"}},
+	}
+	sampleRules = messages.RuleSettings{
+		HostID: "acme-0000000a", StorageWarningRatio: ptr(0.8), StorageCriticalRatio: ptr(0.9), BackupWarningSeconds: ptr(int64(1)),
+		BackupCriticalSeconds: ptr(int64(2)), VerifySeconds: ptr(int64(3)), RestoreTestSeconds: ptr(int64(4)),
+		DisabledRules: []messages.Rule{messages.RuleDisk}, ExcludedGuests: []messages.VMID{100}, ExcludedStorages: []string{},
+		PBSSources: []messages.PBSSource{{Owner: "a@pbs"}},
+	}
+)
+
+// What the rules on reports remember, and what they are told to, comes back whole
+// and goes with its host and customer.
+func TestStandingsAndRulesComeBackWhole(t *testing.T) {
+	filled(t, "Standing", reflect.ValueOf(sampleStanding))
+	filled(t, "GuestStanding", reflect.ValueOf(sampleStanding.Guests[0]))
+	filled(t, "Problem", reflect.ValueOf(sampleStanding.Problems[0]))
+	db := openTest(t, t.TempDir())
+	f := newFleet(0)
+	b := f.empty()
+	other := messages.Standing{HostID: "acme-eu-0000000a"}
+	ofCustomer := messages.RuleSettings{CustomerID: "acme", VerifySeconds: ptr(int64(7))}
+	b.Standings = []messages.Standing{sampleStanding, other}
+	b.PutRules = []messages.RuleSettings{sampleRules, ofCustomer}
+	write(t, db, b)
+	rules := func() (all []messages.RuleSettings) {
+		if err := db.EachRules(func(s messages.RuleSettings) error { all = append(all, s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	s, err := db.Standing(sampleStanding.HostID)
+	if diff := cmp.Diff(sampleStanding, s); err != nil || diff != "" {
+		t.Errorf("standing: %v\n%s", err, diff)
+	}
+	if ss, err := db.Standings("acme", "", 0); err != nil || len(ss) != 1 {
+		t.Errorf("standings of acme: %v, %v", ss, err)
+	}
+	if ss, err := db.Standings("", "acme-0000000a", 0); err != nil || len(ss) != 1 || ss[0].HostID != other.HostID {
+		t.Errorf("standings behind the first: %v, %v", ss, err)
+	}
+	if diff := cmp.Diff([]messages.RuleSettings{ofCustomer, sampleRules}, rules()); diff != "" {
+		t.Errorf("rules:\n%s", diff)
+	}
+	b = f.empty()
+	b.PutRules = []messages.RuleSettings{{CustomerID: "acme"}}
+	b.DelHosts = []messages.HostID{sampleStanding.HostID}
+	write(t, db, b)
+	if _, err := db.Standing(sampleStanding.HostID); !errors.Is(err, ErrNotFound) || len(rules()) != 0 {
+		t.Errorf("they are left behind: %v, %v", err, rules())
+	}
+}
 
 // filled makes sure that a sample leaves no field out: a codec that forgets one
 // would pass.

@@ -179,8 +179,10 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.PutHosts, w.putHost) },
 		func() error { return every(b.PutKeys, w.putKey) },
 		func() error { return every(b.PutRoutes, w.putRoute) },
+		func() error { return every(b.PutRules, w.putRules) },
 		func() error { return every(b.Hosts, w.hostState) },
 		func() error { return w.mergeGuests(b.Guests) },
+		func() error { return every(b.Standings, w.putStanding) },
 		func() error { return every(b.Events, w.nextEvent) },
 		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.DelRoutes, w.delRoute) },
@@ -212,7 +214,7 @@ func (w *batchWriter) putRoute(r *messages.Route) error {
 }
 
 func (w *batchWriter) delCustomer(id *messages.CustomerID) error {
-	return w.unmark(textKey(prefixCustomer, *id))
+	return errors.Join(w.unmark(textKey(prefixCustomer, *id)), w.unmark(rulesKey(*id, "")))
 }
 
 func (w *batchWriter) delRoute(id *messages.RouteID) error {
