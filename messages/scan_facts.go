@@ -15,10 +15,17 @@ import (
 // noteFacts counts the bytes from start to where the scanner stands. An empty
 // collection is as none.
 func (p *scanner) noteFacts(field, start int) {
-	if raw := p.body[start:p.pos]; len(raw) > len("[]") {
+	if raw := p.body[start:p.pos]; string(raw) != "[]" {
 		p.facts.add(uint64(field))
 		p.facts.addBytes(raw)
 	}
+}
+
+// later counts a value that the contract's first version did not know: of any type.
+func (p *scanner) later(field int) {
+	start := p.pos
+	p.skip()
+	p.noteFacts(field, start)
 }
 
 // addBytes folds bytes in, eight at a time.
@@ -32,18 +39,22 @@ func (h *hash) addBytes(b []byte) {
 	h.add(binary.LittleEndian.Uint64(tail[:]))
 }
 
-// countedMembers are the members of a collection's elements that count: byte for
-// byte, but for the two that say how full it is, which are -1 where there are none.
+// countedMembers are the members of a collection's elements, in the order in which
+// agents send them, and which of them count: byte for byte, but for the two that
+// say how full it is, which are -1 where there are none.
 type countedMembers struct {
 	*shape
+	counted     uint32 // a bit for each
 	total, used int
 }
 
 var (
-	storageMembers   = countedMembers{shapeOf([]string{"storage", "enabled", "active", "total_bytes", "used_bytes"}), 3, 4}
-	datastoreMembers = countedMembers{shapeOf([]string{"server", "datastore", "total_bytes", "used_bytes"}), 2, 3}
-	diskMembers      = countedMembers{shapeOf([]string{"device", "serial", "health", "wear_ratio"}), -1, -1}
-	poolMembers      = countedMembers{shapeOf([]string{"name", "health"}), -1, -1}
+	storageMembers = countedMembers{shapeOf([]string{
+		"storage", "type", "content", "enabled", "active", "shared", "total_bytes", "used_bytes", "available_bytes",
+	}), 1<<0 | 1<<3 | 1<<4, 6, 7}
+	datastoreMembers = countedMembers{shapeOf([]string{"server", "datastore", "total_bytes", "used_bytes", "available_bytes"}), 1<<0 | 1<<1, 2, 3}
+	diskMembers      = countedMembers{shapeOf([]string{"device", "kind", "model", "serial", "size_bytes", "health", "wear_ratio", "use"}), 1<<0 | 1<<3 | 1<<5 | 1<<6, -1, -1}
+	poolMembers      = countedMembers{shapeOf([]string{"name", "health", "size_bytes", "allocated_bytes", "free_bytes", "fragmentation_ratio"}), 1<<0 | 1<<1, -1, -1}
 )
 
 // How a collection is held to its type: the first version's are arrays of
@@ -86,11 +97,14 @@ func (p *scanner) element(m *countedMembers) {
 		default:
 			start := p.pos
 			p.skip()
-			p.facts.add(uint64(o.field))
-			p.facts.addBytes(p.body[start:p.pos])
+			if m.counted&(1<<o.field) != 0 {
+				p.noteFacts(o.field, start)
+			}
 		}
 	}
-	p.facts.add(percent(used / total))
+	if total > 0 {
+		p.facts.add(percent(used / total))
+	}
 }
 
 // anyNumber reads a value of any type: 0 when it is no number.
@@ -99,7 +113,11 @@ func (p *scanner) anyNumber() float64 {
 		p.skip()
 		return 0
 	}
-	v, _ := strconv.ParseFloat(view(p.number()), 64)
+	raw := p.number()
+	if v, n := decimal(raw, 0); n == len(raw) && n < 20 {
+		return float64(v)
+	}
+	v, _ := strconv.ParseFloat(view(raw), 64)
 	return v
 }
 
