@@ -87,7 +87,7 @@ func FuzzLoss(f *testing.F) {
 
 // FuzzBlob holds the reader of blobs against rubbish.
 func FuzzBlob(f *testing.F) {
-	v, err := blobOf(nil, blobKey(7), []messages.StoredReport{sampleReport, {}})
+	v, err := new(packer).pack(blobKey(7), []messages.StoredReport{sampleReport, {}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func FuzzBlob(f *testing.F) {
 func TestEveryFlippedBitOfAValueIsSeen(t *testing.T) {
 	key := textKey(prefixState, sampleState.ID)
 	value := (&encoder{}).seal(key, func(e *encoder) { e.state(&sampleState) })
-	body, err := blobOf(nil, blobKey(7), []messages.StoredReport{sampleReport, {Body: []byte("x")}})
+	body, err := new(packer).pack(blobKey(7), []messages.StoredReport{sampleReport, {Body: []byte("x")}})
 	if err != nil {
 		t.Fatal(err)
 	}

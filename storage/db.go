@@ -79,7 +79,7 @@ type DB struct {
 
 	bodiesMu sync.Mutex // one WriteBodies at a time
 	today    *dayStore  // held by it
-	scratch  []byte     // the memory of its last blob
+	packer   packer     // its blobs
 	stateMu  sync.Mutex // one WriteState at a time
 	backups  sync.RWMutex
 

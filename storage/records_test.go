@@ -163,7 +163,7 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	setGuest(t, db, &sampleGuest)
 	gs, err := db.Guests(sampleGuest.HostID)
 	same("guests", gs, err, []messages.GuestRecord{sampleGuest})
-	v, err := blobOf(nil, blobKey(1), []messages.StoredReport{sampleReport})
+	v, err := new(packer).pack(blobKey(1), []messages.StoredReport{sampleReport})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, erro
 }
 
 func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
-	err = db.blob(at, func(b blob) error {
+	err = db.blob(at, func(b *blob) error {
 		v, err := b.body(int(at.Entry))
 		body = bytes.Clone(v)
 		return err
@@ -99,7 +99,7 @@ func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
 }
 
 func (db *DB) reportRow(id messages.HostID, at messages.ReportRef) (row ReportRow, err error) {
-	err = db.blob(at, func(b blob) error {
+	err = db.blob(at, func(b *blob) error {
 		r, size, err := b.head(int(at.Entry))
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func older(a, b messages.ReportRef) bool {
 }
 
 // blob calls fn with the blob that at points into. Errors: errGone, ErrCorrupt.
-func (db *DB) blob(at messages.ReportRef, fn func(blob) error) error {
+func (db *DB) blob(at messages.ReportRef, fn func(*blob) error) error {
 	if err := db.enter(); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (db *DB) blob(at messages.ReportRef, fn func(blob) error) error {
 	return err
 }
 
-func (s *dayStore) read(batch uint64, fn func(blob) error) error {
+func (s *dayStore) read(batch uint64, fn func(*blob) error) error {
 	key := blobKey(batch)
 	return s.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)

@@ -185,7 +185,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"event not listed": {func(db *DB, f *fleet) { raw(t, db, append(underKey(prefixByHost, f.hosts[0]), ulid(1)...), nil) }, "this row of its index is missing"},
 		"delivery lost":    {func(db *DB, f *fleet) { raw(t, db, sequenceKey(prefixDelivery, 1), nil) }, "the record is missing"},
 		"not pending":      {func(db *DB, f *fleet) { raw(t, db, sequenceKey(prefixPending, 1), nil) }, "this row of its index is missing"},
-		"body":             {func(db *DB, f *fleet) { spoilBlob(t, db, f.last[f.hosts[0]]) }, "checksum mismatch in the body of entry 1"},
+		"body":             {func(db *DB, f *fleet) { spoilBlob(t, db, f.last[f.hosts[0]]) }, "checksum mismatch in chunk 0"},
 	} {
 		db, f, _ := threeBatches(t, 0)
 		c.spoil(db, f)

@@ -69,12 +69,9 @@ func (db *DB) writeBlob(b *messages.Batch) error {
 		return err
 	}
 	key := blobKey(b.Sequence)
-	v, err := blobOf(db.scratch, key, b.Reports)
+	v, err := db.packer.pack(key, b.Reports) // Badger has copied it when the update returns
 	if err != nil {
 		return err
-	}
-	if cap(v) <= maxScratch {
-		db.scratch = v // Badger has copied it when the update returns
 	}
 	if len(v) > historyLogFile {
 		return fmt.Errorf("%w: %d bytes of reports, the limit is %d", ErrTooBig, len(v), historyLogFile)

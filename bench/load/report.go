@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -28,8 +29,9 @@ type template struct {
 }
 
 // templateCount is how many differing machines a fleet has; the rest repeat
-// them under their own names. Few enough to stay in the processor's cache.
-const templateCount = 16
+// them under their own names. More than a batch of reports has, so that a store
+// that packs them is not flattered by repetition.
+const templateCount = 512
 
 var templates = func() (ts [templateCount]template) {
 	for i := range ts {
@@ -60,39 +62,48 @@ func newTemplate(r messages.Report) template {
 }
 
 // machine is a Proxmox host with eight guests, half of them running: about 2 KiB
-// as JSON.
+// as JSON. What a real host measures differs from machine to machine.
 func machine(i int) messages.Report {
+	random := rand.New(rand.NewPCG(uint64(i), 2))
+	ratio := func() float64 { return float64(random.IntN(10_000)) / 10_000 }
+	part := func(total uint64) uint64 { return random.Uint64N(total) &^ 4095 }
+	const memory, swap, root = 67430330368, 8589934592, 100861726720
 	r := messages.Report{
 		HostID: markHost, ReportedAt: markTime, AgentVersion: "0.3.0",
-		Stream: markStream, Sequence: markSequence, BootID: "8c0e1d52-5a3b-4a43-9d2e-6f0a7f1b2c3d",
+		Stream: markStream, Sequence: markSequence, BootID: bootID(random),
 		Host: messages.Node{
 			Node: fmt.Sprintf("pve%d", i+1), PVEVersion: "8.4.1", Kernel: "6.8.12-9-pve",
-			UptimeSeconds: 1209600 + uint64(i)*3600, CPUUsedRatio: 0.073 + float64(i)/100, CPUCount: 16,
-			Load1m: 0.52, Load5m: 0.48, Load15m: 0.40,
-			MemoryTotalBytes: 67430330368, MemoryUsedBytes: 21474836480 + uint64(i)<<28,
-			SwapTotalBytes: 8589934592, RootTotalBytes: 100861726720, RootUsedBytes: 18253611008,
+			UptimeSeconds: random.Uint64N(1 << 24), CPUUsedRatio: ratio(), CPUCount: 16,
+			Load1m: ratio(), Load5m: ratio(), Load15m: ratio(),
+			MemoryTotalBytes: memory, MemoryUsedBytes: part(memory),
+			SwapTotalBytes: swap, SwapUsedBytes: part(swap), RootTotalBytes: root, RootUsedBytes: part(root),
 		},
 		Cloudflared: messages.Tunnel{Status: "active"},
 	}
 	for g, name := range []string{"web", "db", "mail", "proxy", "wiki", "git", "dns", "media"} {
-		r.Guests = append(r.Guests, guest(i, g, name))
+		vm := messages.Guest{
+			VMID: messages.VMID(101 + g), Kind: "lxc", Name: name, Status: "stopped",
+			Spec: &messages.GuestSpec{Cores: 2, MemoryBytes: 2 << 30, DiskBytes: 8 << 30},
+		}
+		if g%3 == 2 {
+			vm.Kind = "qemu"
+		}
+		if (i+g)%2 == 0 {
+			vm.Status = messages.GuestRunning
+			vm.UptimeSeconds, vm.CPUUsedRatio, vm.MemoryUsedBytes = random.Uint64N(1<<24), ratio(), part(2<<30)
+		}
+		if vm.Status == messages.GuestRunning && vm.Kind == "lxc" { // Proxmox does not know how full a virtual machine's disk is
+			vm.DiskUsedBytes = part(8 << 30)
+		}
+		r.Guests = append(r.Guests, vm)
 	}
 	return r
 }
 
-func guest(i, g int, name string) messages.Guest {
-	vm := messages.Guest{
-		VMID: messages.VMID(101 + g), Kind: "lxc", Name: name, Status: messages.GuestRunning,
-		Spec:          &messages.GuestSpec{Cores: 2, MemoryBytes: 2 << 30, DiskBytes: 8 << 30},
-		UptimeSeconds: 86400, CPUUsedRatio: 0.01, MemoryUsedBytes: 402653184, DiskUsedBytes: 1610612736,
-	}
-	if g%3 == 2 { // Proxmox does not know how full a virtual machine's disk is
-		vm.Kind, vm.DiskUsedBytes = "qemu", 0
-	}
-	if (i+g)%2 == 1 {
-		vm = messages.Guest{VMID: vm.VMID, Kind: vm.Kind, Name: name, Status: "stopped", Spec: vm.Spec}
-	}
-	return vm
+// bootID is a UUID, as the kernel makes them.
+func bootID(random *rand.Rand) string {
+	a, b := random.Uint64(), random.Uint64()
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
 }
 
 // appendBody appends the body that h sends with sequence at the instant (whole
