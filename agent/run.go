@@ -36,9 +36,9 @@ const (
 const (
 	defaultConfig = "/etc/felhom/agent.json" // read when it exists and no other is named
 
-	simulatedDown  = time.Hour        // what a hub's default calls down; a preset's unit of time
-	collectTimeout = 60 * time.Second // all of a source's questions together
-	stopTimeout    = 2 * time.Second  // for an actor to stop, once it has nothing left to do
+	simulatedDown  = time.Hour         // what a hub's default calls down; a preset's unit of time
+	collectTimeout = 100 * time.Second // all of a source's questions together: a dead storage takes 35 s of each report at most
+	stopTimeout    = 2 * time.Second   // for an actor to stop, once it has nothing left to do
 )
 
 const usage = `felhom-agent reports this host to a felhom-hub.
@@ -53,6 +53,7 @@ Usage: felhom-agent [flags]
 
 FELHOM_AGENT_HUB_{URL,HOST_ID,API_KEY,API_KEY_FILE,POLL_SECONDS,TIMEOUT_SECONDS,CA_FILE},
 FELHOM_AGENT_PROXMOX_{URL,NODE,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
+FELHOM_AGENT_COLLECTIONS_{PERIOD_SECONDS,SCRATCH_VMIDS,RESTORE_RESULTS_DIR},
 FELHOM_AGENT_SIMULATED_{SEED,PRESET}, FELHOM_AGENT_CLOUDFLARED_READY_URL and FELHOM_AGENT_SOURCE
 lay over the file.
 `
@@ -255,9 +256,14 @@ func (t tunnel) Describe(ctx context.Context) []api2.Finding {
 }
 
 func newProxmox(cfg config.Config) (*composed, error) {
-	p := cfg.Proxmox
+	p, c := cfg.Proxmox, cfg.Collections
+	first, last, err := c.Scratch()
+	if err != nil {
+		return nil, usageError{fmt.Errorf("collections.scratch_vmids: %w", err)}
+	}
 	source, err := proxmox.New(proxmox.Config{URL: p.URL, TokenID: p.TokenID, Token: p.TokenSecret, Node: p.Node,
-		CAFile: p.CAFile, Fingerprint: p.Fingerprint, ServerName: p.ServerName})
+		CAFile: p.CAFile, Fingerprint: p.Fingerprint, ServerName: p.ServerName,
+		Period: c.Period(), Scratch: proxmox.ScratchRange{First: first, Last: last}, ResultsDir: c.RestoreResultsDir})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("proxmox: %w", err)}
 	}

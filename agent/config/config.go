@@ -8,6 +8,9 @@
 package config
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"felhom.eu/messages"
@@ -18,6 +21,7 @@ import (
 type Config struct {
 	Source      string      `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
 	Proxmox     Proxmox     `json:"proxmox"`
+	Collections Collections `json:"collections"`
 	Cloudflared Cloudflared `json:"cloudflared"`
 	Hub         Hub         `json:"hub"`
 	Authz       Authz       `json:"authz"`
@@ -41,6 +45,19 @@ type Proxmox struct {
 	CAFile          string          `json:"ca_file"`           // "": the system's roots
 	Fingerprint     string          `json:"fingerprint"`       // SHA-256 of the certificate; "": not pinned
 	ServerName      string          `json:"server_name"`       // in the certificate, when it is not the URL's host
+}
+
+// Collections says what is read of a Proxmox node beside itself and its guests.
+type Collections struct {
+	// PeriodSeconds is how often disks, ZFS pools, backup jobs and the contents of
+	// backup storages are read; reports in between repeat them.
+	PeriodSeconds int `json:"period_seconds"`
+	// ScratchVMIDs is the range, FIRST-LAST, of guests that are restored for a
+	// test: a restore into it is a restore test. "": none.
+	ScratchVMIDs string `json:"scratch_vmids"`
+	// RestoreResultsDir holds what the operator's script says of test restores
+	// (package agent/restore has the format). "": none.
+	RestoreResultsDir string `json:"restore_results_dir"`
 }
 
 // Cloudflared says where the tunnel's state is found, beside systemd.
@@ -77,16 +94,20 @@ const (
 	minPollSeconds    = 60 // what a hub may ask for, too
 	maxPollSeconds    = 3600
 	maxTimeoutSeconds = 300
+
+	minPeriodSeconds = 600 // reading SMART wakes disks
+	maxPeriodSeconds = 86400
 )
 
 // Default is the configuration of an agent that was told nothing: on a Proxmox
 // node, it lacks a token and a hub.
 func Default() Config {
 	return Config{
-		Source:    SourceProxmox,
-		Proxmox:   Proxmox{URL: "https://localhost:8006"},
-		Hub:       Hub{PollSeconds: 900, TimeoutSeconds: 30},
-		Simulated: Simulated{Seed: 1, Preset: "healthy"},
+		Source:      SourceProxmox,
+		Proxmox:     Proxmox{URL: "https://localhost:8006"},
+		Collections: Collections{PeriodSeconds: 3600},
+		Hub:         Hub{PollSeconds: 900, TimeoutSeconds: 30},
+		Simulated:   Simulated{Seed: 1, Preset: "healthy"},
 	}
 }
 
@@ -95,6 +116,24 @@ func (h *Hub) Poll() time.Duration { return time.Duration(h.PollSeconds) * time.
 
 // Timeout is TimeoutSeconds as a duration.
 func (h *Hub) Timeout() time.Duration { return time.Duration(h.TimeoutSeconds) * time.Second }
+
+// Period is PeriodSeconds as a duration.
+func (x *Collections) Period() time.Duration { return time.Duration(x.PeriodSeconds) * time.Second }
+
+// Scratch is the range of ScratchVMIDs; zeros when it is empty. The error says
+// what it should be.
+func (x *Collections) Scratch() (first, last messages.VMID, err error) {
+	if x.ScratchVMIDs == "" {
+		return 0, 0, nil
+	}
+	from, to, _ := strings.Cut(x.ScratchVMIDs, "-")
+	a, err1 := strconv.ParseUint(strings.TrimSpace(from), 10, 32)
+	b, err2 := strconv.ParseUint(strings.TrimSpace(to), 10, 32)
+	if err1 != nil || err2 != nil || a < messages.MinVMID || b > messages.MaxVMID || a > b {
+		return 0, 0, fmt.Errorf("%.40q; want FIRST-LAST of %d to %d, like 900-999", x.ScratchVMIDs, messages.MinVMID, messages.MaxVMID)
+	}
+	return messages.VMID(a), messages.VMID(b), nil
+}
 
 // Redacted is a copy without secrets, fit to be shown.
 func (c Config) Redacted() Config {

@@ -112,20 +112,22 @@ func (c *Config) overlay(lookup func(string) (string, bool)) (warnings []string)
 
 func (c *Config) textKeys() map[string]*string {
 	return map[string]*string{
-		"SOURCE":                    &c.Source,
-		"HUB_URL":                   &c.Hub.URL,
-		"HUB_HOST_ID":               &c.Hub.HostID,
-		"HUB_API_KEY_FILE":          &c.Hub.APIKeyFile,
-		"HUB_CA_FILE":               &c.Hub.CAFile,
-		"PROXMOX_URL":               &c.Proxmox.URL,
-		"PROXMOX_NODE":              &c.Proxmox.Node,
-		"PROXMOX_TOKEN_ID":          &c.Proxmox.TokenID,
-		"PROXMOX_TOKEN_SECRET_FILE": &c.Proxmox.TokenSecretFile,
-		"PROXMOX_CA_FILE":           &c.Proxmox.CAFile,
-		"PROXMOX_FINGERPRINT":       &c.Proxmox.Fingerprint,
-		"PROXMOX_SERVER_NAME":       &c.Proxmox.ServerName,
-		"CLOUDFLARED_READY_URL":     &c.Cloudflared.ReadyURL,
-		"SIMULATED_PRESET":          &c.Simulated.Preset,
+		"SOURCE":                          &c.Source,
+		"HUB_URL":                         &c.Hub.URL,
+		"HUB_HOST_ID":                     &c.Hub.HostID,
+		"HUB_API_KEY_FILE":                &c.Hub.APIKeyFile,
+		"HUB_CA_FILE":                     &c.Hub.CAFile,
+		"PROXMOX_URL":                     &c.Proxmox.URL,
+		"PROXMOX_NODE":                    &c.Proxmox.Node,
+		"PROXMOX_TOKEN_ID":                &c.Proxmox.TokenID,
+		"PROXMOX_TOKEN_SECRET_FILE":       &c.Proxmox.TokenSecretFile,
+		"PROXMOX_CA_FILE":                 &c.Proxmox.CAFile,
+		"PROXMOX_FINGERPRINT":             &c.Proxmox.Fingerprint,
+		"PROXMOX_SERVER_NAME":             &c.Proxmox.ServerName,
+		"COLLECTIONS_SCRATCH_VMIDS":       &c.Collections.ScratchVMIDs,
+		"COLLECTIONS_RESTORE_RESULTS_DIR": &c.Collections.RestoreResultsDir,
+		"CLOUDFLARED_READY_URL":           &c.Cloudflared.ReadyURL,
+		"SIMULATED_PRESET":                &c.Simulated.Preset,
 	}
 }
 
@@ -138,9 +140,10 @@ func (c *Config) secretKeys() map[string]*messages.Secret {
 
 func (c *Config) numberKeys() map[string]*int {
 	return map[string]*int{
-		"HUB_POLL_SECONDS":    &c.Hub.PollSeconds,
-		"HUB_TIMEOUT_SECONDS": &c.Hub.TimeoutSeconds,
-		"SIMULATED_SEED":      &c.Simulated.Seed,
+		"COLLECTIONS_PERIOD_SECONDS": &c.Collections.PeriodSeconds,
+		"HUB_POLL_SECONDS":           &c.Hub.PollSeconds,
+		"HUB_TIMEOUT_SECONDS":        &c.Hub.TimeoutSeconds,
+		"SIMULATED_SEED":             &c.Simulated.Seed,
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ func (c *Config) Validate(mode Mode) error {
 	p.check(slices.Contains(sources, c.Source), "source: %q is unknown; want one of %s", c.Source, strings.Join(sources, ", "))
 	if c.Source == SourceProxmox {
 		c.Proxmox.validate(&p)
+		c.Collections.validate(&p)
 	}
 	if c.Cloudflared.ReadyURL != "" {
 		p.checkURL("cloudflared.ready_url", c.Cloudflared.ReadyURL)
@@ -47,6 +49,15 @@ func (x *Proxmox) validate(p *problems) {
 		"proxmox.token_id: %q; want user@realm!name, as `pveum user token add` prints it", x.TokenID)
 	p.check(x.TokenSecret != "", "proxmox.token_secret: not set; put it into token_secret_file or %sPROXMOX_TOKEN_SECRET", EnvPrefix)
 	p.check(x.Node == "" || !strings.ContainsAny(x.Node, "/. "), "proxmox.node: %q; want the node's name without its domain", x.Node)
+}
+
+func (x *Collections) validate(p *problems) {
+	p.check(x.PeriodSeconds >= minPeriodSeconds && x.PeriodSeconds <= maxPeriodSeconds,
+		"collections.period_seconds: %d is outside %d to %d", x.PeriodSeconds, minPeriodSeconds, maxPeriodSeconds)
+	_, _, err := x.Scratch()
+	p.check(err == nil, "collections.scratch_vmids: %w", err)
+	p.check(x.RestoreResultsDir == "" || filepath.IsAbs(x.RestoreResultsDir),
+		"collections.restore_results_dir: %q; want the whole path, from /", x.RestoreResultsDir)
 }
 
 func (x *Hub) validate(p *problems) {

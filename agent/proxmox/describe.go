@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,9 @@ func (s *Source) Describe(ctx context.Context) []api2.Finding {
 	}
 	d.status(ctx, node)
 	d.guests(ctx, node)
-	d.report(ctx)
+	if r := d.report(ctx); r != nil {
+		d.collections(r)
+	}
 	return d.found
 }
 
@@ -36,6 +39,7 @@ type description struct {
 	*Source
 	found    []api2.Finding
 	seesNone bool // the token is shown no guest, whatever there is
+	perms    permissions
 }
 
 func (d *description) ok(question, format string, args ...any) {
@@ -43,13 +47,18 @@ func (d *description) ok(question, format string, args ...any) {
 }
 
 func (d *description) fail(question string, err error) {
-	d.found = append(d.found, api2.Finding{
-		Question: question, Status: api2.SectionOf(err).Status, Found: err.Error(), Hint: d.hint(err)})
+	f := api2.Finding{Question: question, Status: api2.SectionOf(err).Status, Found: err.Error()}
+	if api2.KindOf(err) == api2.KindForbidden {
+		f.Grant = d.grant()
+	} else {
+		f.Hint = d.hint(err)
+	}
+	d.found = append(d.found, f)
 }
 
 func (d *description) deny(question, format string, args ...any) {
 	d.found = append(d.found, api2.Finding{
-		Question: question, Status: messages.SectionDenied, Found: fmt.Sprintf(format, args...), Hint: d.grant()})
+		Question: question, Status: messages.SectionDenied, Found: fmt.Sprintf(format, args...), Grant: d.grant()})
 }
 
 func (d *description) version(ctx context.Context) bool {
@@ -72,8 +81,9 @@ func (d *description) permissions(ctx context.Context) {
 		d.fail(question, err)
 		return
 	}
+	d.perms = p
 	var missing []string
-	for _, need := range [][2]string{{"/nodes", "Sys.Audit"}, {"/vms", "VM.Audit"}} {
+	for _, need := range [][2]string{{"/", "Sys.Audit"}, {"/nodes", "Sys.Audit"}, {"/vms", "VM.Audit"}, {"/storage", "Datastore.Audit"}} {
 		if !p.below(need[0], need[1]) {
 			missing = append(missing, need[1]+" on "+need[0])
 		}
@@ -83,7 +93,7 @@ func (d *description) permissions(ctx context.Context) {
 		d.deny(question, "missing: %s", strings.Join(missing, ", "))
 		return
 	}
-	d.ok(question, "Sys.Audit on /nodes, VM.Audit on /vms")
+	d.ok(question, "Sys.Audit on /, VM.Audit on /vms, Datastore.Audit on /storage")
 }
 
 func (d *description) status(ctx context.Context, node string) {
@@ -118,12 +128,12 @@ func (d *description) guests(ctx context.Context, node string) {
 }
 
 // report is what a hub would be sent, configurations included.
-func (d *description) report(ctx context.Context) {
+func (d *description) report(ctx context.Context) *messages.Report {
 	const question = "report"
 	r, err := d.Collect(ctx)
 	if err != nil {
 		d.fail(question, err)
-		return
+		return nil
 	}
 	specs := 0
 	for _, g := range r.Guests {
@@ -140,13 +150,14 @@ func (d *description) report(ctx context.Context) {
 		f.Hint = d.lastHint()
 	}
 	d.found = append(d.found, f)
+	return r
 }
 
 // lastHint belongs to the question before that spoiled the report.
 func (d *description) lastHint() string {
 	for _, f := range slices.Backward(d.found) {
-		if f.Hint != "" {
-			return f.Hint
+		if f.Bad() {
+			return cmp.Or(f.Hint, f.Grant)
 		}
 	}
 	return "run it again: it failed only just now"
@@ -156,7 +167,7 @@ func (d *description) lastHint() string {
 // own privileges has only what both it and its user have.
 func (s *Source) grant() string {
 	user, _, _ := strings.Cut(s.tokenID, "!")
-	return fmt.Sprintf("on the node: pveum acl modify / --users '%s' --roles PVEAuditor && pveum acl modify / --tokens '%s' --roles PVEAuditor",
+	return fmt.Sprintf("pveum acl modify / --users '%s' --roles PVEAuditor && pveum acl modify / --tokens '%s' --roles PVEAuditor",
 		user, s.tokenID)
 }
 
@@ -178,8 +189,6 @@ func (s *Source) hint(err error) string {
 	switch e.Kind {
 	case api2.KindAuth:
 		return fmt.Sprintf("check token id, secret and expiry: pveum user token list '%s'", user)
-	case api2.KindForbidden:
-		return s.grant()
 	case api2.KindUnreachable:
 		if e.Status != 0 {
 			return "pveproxy answers but pvedaemon or the node behind it does not: systemctl status pvedaemon"

@@ -39,7 +39,7 @@ func TestDescribeTellsWhatToDo(t *testing.T) {
 		}},
 		{"bare", pvetest.Bare, nil, []finding{
 			{"GET /version", ok, "8.3.5", ""},
-			{"GET /access/permissions", denied, "missing: Sys.Audit on /nodes, VM.Audit on /vms", grant + "bare' --roles PVEAuditor"},
+			{"GET /access/permissions", denied, "missing: Sys.Audit on /, Sys.Audit on /nodes, VM.Audit on /vms, Datastore.Audit on /storage", grant + "bare' --roles PVEAuditor"},
 			{"GET /nodes/kiefer/status", denied, "(/nodes/kiefer, Sys.Audit)", grant},
 			{"GET /nodes/kiefer/lxc", denied, "VM.Audit on /vms", grant},
 			{"GET /nodes/kiefer/qemu", denied, "VM.Audit on /vms", grant},
@@ -48,7 +48,7 @@ func TestDescribeTellsWhatToDo(t *testing.T) {
 		}},
 		{"no rights on guests", pvetest.NodeAuditor, nil, []finding{
 			{"GET /version", ok, "8.3.5", ""},
-			{"GET /access/permissions", denied, "missing: VM.Audit on /vms", grant},
+			{"GET /access/permissions", denied, "missing: Sys.Audit on /, VM.Audit on /vms, Datastore.Audit on /storage", grant},
 			{"GET /nodes/kiefer/status", ok, "kernel", ""},
 			{"GET /nodes/kiefer/lxc", denied, "VM.Audit on /vms", grant},
 			{"GET /nodes/kiefer/qemu", denied, "VM.Audit on /vms", grant},
@@ -108,18 +108,51 @@ func TestDescribeTellsWhatToDo(t *testing.T) {
 				c.spoil(s, src)
 			}
 			got := src.Describe(t.Context())
-			if len(got) != len(c.want) {
+			if len(got) < len(c.want) {
 				t.Fatalf("got %d findings, want %d: %+v", len(got), len(c.want), got)
 			}
 			for i, w := range c.want {
 				g := got[i]
-				if g.Question != w.question || g.Status != w.status || !strings.Contains(g.Found, w.found) || !strings.Contains(g.Hint, w.hint) {
+				if g.Question != w.question || g.Status != w.status || !strings.Contains(g.Found, w.found) || !strings.Contains(g.Hint+g.Grant, w.hint) {
 					t.Errorf("got %+v, want %+v", g, w)
 				}
-				if (g.Status == ok) != (g.Hint == "") {
+			}
+			for _, g := range got {
+				if g.Status == ok && g.Hint+g.Grant != "" || g.Bad() && g.Hint+g.Grant == "" || g.Deletes && g.Bad() {
 					t.Errorf("status and hint do not fit: %+v", g)
 				}
 			}
 		})
+	}
+}
+
+// TestDescribeTellsOfEveryCollection: what was read and denied, with the command
+// that grants it, and marked where that right can delete.
+func TestDescribeTellsOfEveryCollection(t *testing.T) {
+	const ok, denied, no = messages.SectionOK, messages.SectionDenied, messages.SectionNotConfigured
+	want := map[string]map[string]messages.SectionStatus{
+		pvetest.Auditor: {"storage_targets": ok, "backups": ok, "backup_jobs": ok, "restore_tests": no, "audit_tail": ok, "disks": ok, "zfs_pools": ok,
+			"cluster": ok, "GET /nodes/kiefer/storage/local/content": no, "GET /nodes/kiefer/storage/pbs-keller/content": no},
+		pvetest.BackupLister: {"backups": ok, "GET /nodes/kiefer/storage/local/content": ok, "GET /nodes/kiefer/storage/pbs-keller/content": ok},
+		pvetest.NodeHalf:     {"storage_targets": denied, "backups": denied, "backup_jobs": denied, "audit_tail": ok, "disks": ok, "zfs_pools": denied, "cluster": denied},
+		pvetest.NoStorage:    {"GET /access/permissions": denied, "storage_targets": denied, "backups": denied, "backup_jobs": ok, "cluster": ok},
+	}
+	for token, rows := range want {
+		got := map[string]api2.Finding{}
+		for _, f := range source(t, pvetest.Start(t, pvetest.PVE9), token).Describe(t.Context()) {
+			got[f.Question] = f
+		}
+		for question, status := range rows {
+			f, found := got[question]
+			if !found || f.Status != status {
+				t.Errorf("%s: %s: got %+v, want %s", token, question, f, status)
+			}
+			if status == denied && f.Grant != "pveum acl modify / --users 'felhom@pve' --roles PVEAuditor && pveum acl modify / --tokens '"+token+"' --roles PVEAuditor" {
+				t.Errorf("%s: %s: grant %q", token, question, f.Grant)
+			}
+			if sizes := strings.HasSuffix(question, "/content") && status == no; sizes != f.Deletes || sizes && !strings.Contains(f.Grant, "VM.Backup") {
+				t.Errorf("%s: %s: %+v, want a grant that is marked", token, question, f)
+			}
+		}
 	}
 }

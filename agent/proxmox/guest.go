@@ -22,6 +22,7 @@ type guestRow struct {
 	Name     string `json:"name"`
 	Status   string `json:"status"`
 	Lock     string `json:"lock"`
+	Tags     string `json:"tags"` // "a;b"
 	CPUs     F64    `json:"cpus"` // "0.5" for a container with only a cpulimit
 	Memory   U64    `json:"mem"`
 	MaxMem   U64    `json:"maxmem"`
@@ -38,6 +39,12 @@ type resource struct {
 	Node string `json:"node"`
 	Type string `json:"type"`
 	CPU  *F64   `json:"cpu"`
+	Pool string `json:"pool"` // of a guest
+	// Of a storage, whose sizes are MaxDisk and Disk.
+	Storage    string `json:"storage"`
+	PluginType string `json:"plugintype"`
+	Content    string `json:"content"`
+	Shared     Bool   `json:"shared"`
 	guestRow
 }
 
@@ -55,12 +62,16 @@ type survey struct {
 	stats  map[string]resource // by id; nil when unread
 	notes  []string            // what went wrong without making the lists useless
 	err    error               // why the lists are unknown
+
+	perms    permissions // the token's
+	permsErr error       // why they are unknown
 }
 
 // survey reads both lists at once, then the resources, in this order: a guest
 // that only the resources have is then new, or its row could not be read.
 func (s *Source) survey(ctx context.Context, node string) *survey {
 	v := &survey{guests: map[messages.VMID]*sighting{}}
+	v.perms, v.permsErr = s.client.permissions(ctx)
 	type list struct {
 		rows []guestRow
 		bad  []error
@@ -150,6 +161,16 @@ func (v *survey) vmids() []messages.VMID {
 	return ids
 }
 
+// pool is the resource pool that a guest is in; "" for none, or when that is not
+// shown.
+func (v *survey) pool(id messages.VMID) string {
+	g := v.guests[id]
+	if g == nil {
+		return ""
+	}
+	return v.stats[fmt.Sprintf("%s/%d", g.kind, id)].Pool
+}
+
 // report is the guest as it is sent, without its spec.
 func (g *sighting) report(id messages.VMID) messages.Guest {
 	return messages.Guest{
@@ -161,6 +182,8 @@ func (g *sighting) report(id messages.VMID) messages.Guest {
 		CPUUsedRatio:    g.cpu,
 		MemoryUsedBytes: uint64(g.Memory),
 		DiskUsedBytes:   uint64(g.Disk),
+		Tags:            words(g.Tags),
+		Lock:            g.Lock,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
@@ -31,7 +32,16 @@ type Config struct {
 	CAFile      string // PEM, usually /etc/pve/pve-root-ca.pem; read anew at every connection
 	Fingerprint string // SHA-256 of the certificate, in any case, colons or not
 	ServerName  string // the name in the certificate, when it is not the URL's host
+
+	// Period is how often disks, backup jobs and the contents of storages are
+	// read; 0 is DefaultPeriod.
+	Period     time.Duration
+	Scratch    ScratchRange // where restores are tests; the zero value: nowhere
+	ResultsDir string       // of the operator's restore tests (package restore); empty: none
 }
+
+// DefaultPeriod is how often what changes slowly, or is dear to ask, is read.
+const DefaultPeriod = time.Hour
 
 // Source reads one Proxmox VE node. Its methods are not for several goroutines
 // at once.
@@ -43,6 +53,30 @@ type Source struct {
 	hostname  func() string
 	cycle     uint64
 	known     map[messages.VMID]knownSpec
+	memory
+}
+
+// memory is what collections know from earlier reports.
+type memory struct {
+	period     time.Duration
+	scratch    ScratchRange
+	resultsDir string
+	zone       *time.Location // of the node's clock, as far as is known
+
+	warm          bool      // the first report was made
+	storagesAgain time.Time // no question for storages before, after they hung
+	keptJobs      kept[jobBook]
+	keptDisks     kept[messages.Items[messages.Disk]]
+	keptPools     kept[messages.Items[messages.ZFSPool]]
+	listings      map[string]*kept[listing] // by storage
+
+	allTasks bool                   // the whole list of backup tasks was read once
+	caughtUp bool                   // and the logs of all of it
+	dumps    map[string]*backupTask // by UPID: those listed, and those still to be read
+	pasts    map[messages.VMID]*past
+
+	allRestores bool
+	restores    map[string]*restoreTask // by UPID, the newest maxRestores
 }
 
 // Token and realm names (pve-access-control, PVE/Auth/Plugin.pm).
@@ -80,6 +114,11 @@ func New(cfg Config) (*Source, error) {
 		node:      cfg.Node,
 		localLink: "/etc/pve/local",
 		hostname:  hostname,
+		memory: memory{
+			period: cmp.Or(cfg.Period, DefaultPeriod), scratch: cfg.Scratch, resultsDir: cfg.ResultsDir, zone: time.Local,
+			listings: map[string]*kept[listing]{}, dumps: map[string]*backupTask{}, pasts: map[messages.VMID]*past{},
+			restores: map[string]*restoreTask{},
+		},
 	}, nil
 }
 
@@ -99,10 +138,11 @@ func (s *Source) Collect(ctx context.Context) (*messages.Report, error) {
 	}
 	seen := s.survey(ctx, node)
 	r := &messages.Report{Host: status.node(node, seen.stats), Sections: map[string]messages.Section{}}
-	for _, name := range []string{"storage_targets", "backups", "restore_tests", "pbs_snapshots", "audit_tail"} {
+	for _, name := range []string{messages.SectionPBSSnapshots, messages.SectionPBSDatastores} {
 		r.Sections[name] = messages.Section{Status: messages.SectionNotConfigured}
 	}
-	r.Guests, r.Sections["guests"] = s.guests(ctx, node, r.Host.CPUCount, seen)
+	r.Guests, r.Sections[messages.SectionGuests] = s.guests(ctx, node, r.Host.CPUCount, seen)
+	s.collections(ctx, node, seen, r)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, fmt.Errorf("read node %s: %w", node, ctx.Err()) // half a report is worse than none
 	}
@@ -134,19 +174,19 @@ func (s *Source) guests(ctx context.Context, node string, threads uint64, seen *
 		}
 		guest := g.report(id)
 		if ok {
-			guest.Spec = &k.GuestSpec
+			guest.Spec, guest.OnBoot = &k.GuestSpec, k.onBoot
 		} else {
 			guest.Status = messages.GuestUnknown
 		}
 		list = append(list, guest)
 	}
-	return list, s.vouch(ctx, list, seen.notes)
+	return list, vouch(list, seen)
 }
 
 // vouch asks whether the token would have seen every guest. Without the right
 // to, Proxmox answers with an empty list, not a refusal.
-func (s *Source) vouch(ctx context.Context, list messages.List[messages.Guest], notes []string) messages.Section {
-	perms, err := s.client.permissions(ctx)
+func vouch(list messages.List[messages.Guest], seen *survey) messages.Section {
+	perms, err, notes := seen.perms, seen.permsErr, seen.notes
 	section := messages.Section{Status: messages.SectionOK}
 	switch {
 	case err != nil && len(list) == 0:

@@ -60,15 +60,16 @@ func TestAuditorSeesEverything(t *testing.T) {
 	const mi, gi = 1 << 20, 1 << 30
 	want := messages.List[messages.Guest]{
 		{VMID: 110, Kind: "lxc", Name: "wiki", Status: "running", Spec: &messages.GuestSpec{Cores: 2, MemoryBytes: 2 * gi, DiskBytes: 56 * gi},
-			UptimeSeconds: 1893590, CPUUsedRatio: 0.0319887015533, MemoryUsedBytes: 812703744, DiskUsedBytes: 6120931328},
+			UptimeSeconds: 1893590, CPUUsedRatio: 0.0319887015533, MemoryUsedBytes: 812703744, DiskUsedBytes: 6120931328,
+			OnBoot: true, Tags: []string{"prod", "web"}},
 		{VMID: 112, Kind: "lxc", Name: "dns-a", Status: "stopped", Spec: &messages.GuestSpec{Cores: 1, MemoryBytes: 256 * mi, DiskBytes: gi}},
 		{VMID: 113, Kind: "lxc", Name: "mail", Status: "running", Spec: &messages.GuestSpec{Cores: 4, MemoryBytes: 512 * mi, DiskBytes: 4 * gi},
-			UptimeSeconds: 88231, CPUUsedRatio: 0.0051, MemoryUsedBytes: 3412213760, DiskUsedBytes: 31021113344},
+			UptimeSeconds: 88231, CPUUsedRatio: 0.0051, MemoryUsedBytes: 3412213760, DiskUsedBytes: 31021113344, Lock: "backup"},
 		{VMID: 114, Kind: "lxc", Name: "CT114", Status: "stopped", Spec: &messages.GuestSpec{Cores: 32, MemoryBytes: 512 * mi}},
-		{VMID: 115, Kind: "lxc", Name: "xn--bcher-kva", Status: "stopped", Spec: &messages.GuestSpec{Cores: 1, MemoryBytes: 512 * mi, DiskBytes: 4 * gi}},
+		{VMID: 115, Kind: "lxc", Name: "xn--bcher-kva", Status: "stopped", Spec: &messages.GuestSpec{Cores: 1, MemoryBytes: 512 * mi, DiskBytes: 4 * gi}, Tags: []string{"test"}},
 		{VMID: 210, Kind: "qemu", Name: "build-runner", Status: "running", Spec: &messages.GuestSpec{Cores: 8, MemoryBytes: 16 * gi, DiskBytes: 640 * gi},
-			UptimeSeconds: 901233, CPUUsedRatio: 0.238114499177, MemoryUsedBytes: 11190403072},
-		{VMID: 211, Kind: "qemu", Name: "laptop-vm", Status: "hibernated", Spec: &messages.GuestSpec{Cores: 2, MemoryBytes: 2 * gi, DiskBytes: 32 * gi}},
+			UptimeSeconds: 901233, CPUUsedRatio: 0.238114499177, MemoryUsedBytes: 11190403072, OnBoot: true, Tags: []string{"ci", "linux"}},
+		{VMID: 211, Kind: "qemu", Name: "laptop-vm", Status: "hibernated", Spec: &messages.GuestSpec{Cores: 2, MemoryBytes: 2 * gi, DiskBytes: 32 * gi}, Lock: "suspended"},
 	}
 	versions := map[pvetest.Mode][2]string{
 		pvetest.PVE7:  {"7.4-18", "5.15.158-2-pve"},
@@ -94,9 +95,9 @@ func TestAuditorSeesEverything(t *testing.T) {
 			if diff := cmp.Diff(host, r.Host); diff != "" {
 				t.Errorf("host (-want +got):\n%s", diff)
 			}
-			no := messages.Section{Status: messages.SectionNotConfigured}
-			sections := map[string]messages.Section{"guests": {Status: messages.SectionOK},
-				"storage_targets": no, "backups": no, "restore_tests": no, "pbs_snapshots": no, "audit_tail": no}
+			ok, no := messages.Section{Status: messages.SectionOK}, messages.Section{Status: messages.SectionNotConfigured}
+			sections := map[string]messages.Section{"guests": ok, "storage_targets": ok, "backups": ok, "backup_jobs": ok, "audit_tail": ok,
+				"disks": ok, "zfs_pools": ok, "cluster": ok, "restore_tests": no, "pbs_snapshots": no, "pbs_datastores": no}
 			if diff := cmp.Diff(sections, r.Sections); diff != "" {
 				t.Errorf("sections (-want +got):\n%s", diff)
 			}

@@ -28,6 +28,7 @@ type guestConfig map[string]json.RawMessage
 type knownSpec struct {
 	messages.GuestSpec
 	template bool
+	onBoot   bool
 	shape    shape
 }
 
@@ -84,9 +85,10 @@ func (s *Source) readSpec(ctx context.Context, node string, threads uint64, id m
 	if err != nil {
 		return knownSpec{}, s.client.Unreadable(q.path, err)
 	}
-	var template Bool
+	var template, onBoot Bool
 	_ = conf.get("template", &template) // Bool reads anything
-	return knownSpec{spec, bool(template), g.shape()}, nil
+	_ = conf.get("onboot", &onBoot)
+	return knownSpec{spec, bool(template), bool(onBoot), g.shape()}, nil
 }
 
 // spec is what the guest was given; threads are the host's.

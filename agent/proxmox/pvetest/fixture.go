@@ -114,6 +114,8 @@ func encode(v any) []byte {
 		return join('{', '}', len(keys), func(i int) []byte {
 			return append(append(encode(keys[i]), ':'), encode(v[keys[i]])...)
 		})
+	case lines:
+		return join('[', ']', len(v), func(i int) []byte { return encode(v[i]) })
 	case []Object:
 		return join('[', ']', len(v), func(i int) []byte { return encode(v[i]) })
 	}

@@ -14,6 +14,7 @@ type Guest struct {
 	Config     Object // of …/{vmid}/config
 	QMPStatus  string // QEMU's own word, which pvestatd reports; "" is the row's
 	Unmeasured bool   // pvestatd has no figures of it
+	Pool       string // that it is in; "" for none
 }
 
 // Change lets f change a guest.
@@ -139,6 +140,9 @@ func (s *Server) resources(rights acl) []Object {
 		row := Object{"id": fmt.Sprintf("%s/%d", g.Kind, vmid), "vmid": vmid, "node": Node, "type": g.Kind, "status": "unknown"}
 		for _, key := range []string{"lock", "tags"} {
 			copyKey(row, key, g.Row, key)
+		}
+		if g.Pool != "" {
+			row["pool"] = g.Pool
 		}
 		rows = append(rows, row)
 		if g.Unmeasured {

@@ -50,6 +50,13 @@ var routes = []route{
 	{"/nodes/{node}/qemu/{vmid}/config", false, []string{"current"}, (*Server).config},
 	{"/nodes/{node}/storage", true, []string{"storage", "content"}, (*Server).storages},
 	{"/nodes/{node}/storage/{storage}/prunebackups", true, []string{"prune-backups", "vmid", "type"}, (*Server).prunebackups},
+	{"/nodes/{node}/storage/{storage}/content", true, []string{"content", "vmid"}, (*Server).content},
+	{"/nodes/{node}/tasks", false, []string{"typefilter", "limit", "since", "until", "source", "start", "errors", "statusfilter", "vmid", "userfilter"}, (*Server).nodeTasks},
+	{"/nodes/{node}/tasks/{upid}/log", true, []string{"start", "limit"}, (*Server).taskLog},
+	{"/nodes/{node}/disks/list", true, []string{"skipsmart", "include-partitions", "type"}, (*Server).diskList},
+	{"/nodes/{node}/disks/zfs", true, nil, (*Server).zfsPools},
+	{"/cluster/backup", false, nil, (*Server).backupJobs},
+	{"/cluster/backup-info/not-backed-up", true, nil, (*Server).notBackedUp},
 	{"/cluster/resources", false, []string{"type"}, (*Server).clusterResources},
 	{"/cluster/status", true, nil, (*Server).clusterStatus},
 }
@@ -80,6 +87,9 @@ func (s *Server) route(p, rawQuery string, rights acl, knobs Knobs) *Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, no := r.answer(s, c)
+	if no != nil && no.status == 596 {
+		return &Reply{Status: no.status, Reason: no.reason}
+	}
 	if no != nil {
 		return s.refusal(no)
 	}
@@ -232,33 +242,6 @@ func (s *Server) config(c *call) (any, *refused) {
 	return g.Config, nil
 }
 
-func (s *Server) storages(c *call) (any, *refused) {
-	rows := objects("storage_list", "mixed")
-	if name := c.query["storage"]; name != "" && !slices.ContainsFunc(rows, func(r Object) bool { return r["storage"] == name }) {
-		return nil, badParameter("storage", "No such storage.")
-	}
-	return slices.DeleteFunc(rows, func(r Object) bool {
-		return !c.rights.may(fmt.Sprint("/storage/", r["storage"]), "Datastore.Audit|Datastore.AllocateSpace")
-	}), nil
-}
-
-// prunebackups takes keep-all=1 only; the value has its own "=".
-func (s *Server) prunebackups(c *call) (any, *refused) {
-	if no := c.need("/storage/"+c.args["storage"], "Datastore.Audit|Datastore.AllocateSpace"); no != nil {
-		return nil, no
-	}
-	if c.query["prune-backups"] != "keep-all=1" {
-		return nil, badParameter("prune-backups", "invalid format - value without key, but schema does not define a default key\n")
-	}
-	switch c.args["storage"] {
-	case "local":
-		return objects("storage_prunebackups", "dir"), nil
-	case "pbs-keller":
-		return objects("storage_prunebackups", "pbs"), nil
-	}
-	return nil, badParameter("storage", "No such storage.")
-}
-
 // clusterResources has this node's guests from the state, the rest recorded.
 func (s *Server) clusterResources(c *call) (any, *refused) {
 	rows := s.resources(c.rights)
@@ -292,11 +275,4 @@ func (s *Server) resourceShown(r Object, rights acl) bool {
 		return s.mode == PVE9 && rights.may("/sdn", "SDN.Audit")
 	}
 	return rights.may(fmt.Sprint("/pool/", r["pool"]), "Pool.Audit")
-}
-
-func (s *Server) clusterStatus(c *call) (any, *refused) {
-	if no := c.need("/", "Sys.Audit"); no != nil {
-		return nil, no
-	}
-	return objects("cluster_status", "cluster"), nil
 }

@@ -47,6 +47,7 @@ type Server struct {
 	knobs    Knobs
 	tokens   map[string]acl
 	guests   map[int]*Guest
+	estate   estate
 	faults   []faultAt
 	daemon   daemonState
 	identity identity
@@ -76,7 +77,7 @@ func Start(tb testing.TB, mode Mode) *Server {
 	s := &Server{
 		URL: "https://" + ln.Addr().String(), mode: mode, tb: tb, ln: ln,
 		knobs:  Knobs{RequestsPerConn: 100},
-		tokens: defaultTokens(), guests: defaultGuests(),
+		tokens: defaultTokens(), guests: defaultGuests(), estate: defaultEstate(),
 		conns: map[net.Conn]struct{}{}, asked: map[string]int{},
 	}
 	s.RotateCA()

@@ -17,6 +17,14 @@ const (
 	NodeAuditor  = "felhom@pve!node-auditor"  // Sys.Audit on /nodes: sees the node and no guest
 	OneGuest     = "felhom@pve!one-guest"     // NodeAuditor, and VM.Audit on /vms/110
 	NotBelow     = "felhom@pve!not-below"     // NodeAuditor, and VM.Audit on /vms but on nothing below
+	Root         = "root@pam!agent"           // everything
+	NoStorage    = "felhom@pve!no-storage"    // Auditor, but nothing on /storage
+
+	// Tokens of their own privileges, which have what both they and their user have.
+	UserHalf  = "felhom@pve!user-half"  // the user is auditor, the token nothing
+	TokenHalf = "bare@pve!token-half"   // the token is auditor, its user nothing
+	NodeHalf  = "felhom@pve!node-half"  // the user is auditor, the token on /nodes only
+	BothHalf  = "felhom@pve!both-halfs" // both are auditors
 )
 
 // grant is an ACL entry. It reaches the paths below unless pathOnly.
@@ -33,14 +41,40 @@ var auditPrivileges = []string{"Datastore.Audit", "Mapping.Audit", "Pool.Audit",
 
 func defaultTokens() map[string]acl {
 	nodes := grant{privileges: []string{"Sys.Audit"}}
+	auditor := acl{"/": {privileges: auditPrivileges}}
+	all := append([]string{"Datastore.Allocate", "Datastore.AllocateSpace", "Sys.Modify", "VM.Allocate", "VM.Backup"}, auditPrivileges...)
 	return map[string]acl{
 		Auditor:      {"/": {privileges: auditPrivileges}},
 		Bare:         {},
+		Root:         {"/": {privileges: all}},
+		NoStorage:    {"/": {privileges: auditPrivileges}, "/storage": {}},
+		UserHalf:     both(auditor, acl{}),
+		TokenHalf:    both(acl{}, auditor),
+		NodeHalf:     both(auditor, acl{"/nodes": {privileges: auditPrivileges}}),
+		BothHalf:     both(auditor, auditor),
 		BackupLister: {"/": {privileges: append([]string{"Datastore.AllocateSpace", "VM.Backup"}, auditPrivileges...)}},
 		NodeAuditor:  {"/nodes": nodes},
 		OneGuest:     {"/nodes": nodes, "/vms/110": {privileges: []string{"VM.Audit"}}},
 		NotBelow:     {"/nodes": nodes, "/vms": {privileges: []string{"VM.Audit"}, pathOnly: true}},
 	}
+}
+
+// both is what is left of a user's rights for a token of its own privileges.
+func both(user, token acl) acl {
+	left := acl{}
+	for _, of := range []acl{user, token} {
+		for path := range of {
+			var common []string
+			have := token.effective(path)
+			for p := range user.effective(path) {
+				if _, ok := have[p]; ok {
+					common = append(common, p)
+				}
+			}
+			left[path] = grant{privileges: common}
+		}
+	}
+	return left
 }
 
 // may reports whether one of the privileges ("A|B") holds on path.
@@ -106,4 +140,11 @@ func (s *Server) authenticate(header string) (rights acl, refused string) {
 		return nil, "Authentication failed!"
 	}
 	return rights, ""
+}
+
+// Regrant gives a token the rights of another one from now on.
+func (s *Server) Regrant(token, like string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[token] = s.tokens[like]
 }
