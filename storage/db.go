@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"golang.org/x/sys/unix"
 )
 
 // The parts of a store's directory.
@@ -24,7 +25,8 @@ const (
 	stateMemTable   = 64 << 20
 	stateLogFile    = 16 << 20
 	minFreeBytes    = 64 << 20
-	maxFreeReserve  = 1 << 30 // 2 % of a large file system is more than anyone wants idle
+	maxFreeReserve  = 1 << 30  // 2 % of a large file system is more than anyone wants idle
+	openBytes       = 16 << 20 // what opening or closing an empty Badger may write
 	housekeepEvery  = time.Second
 	forgetEvery     = 10 // beats of housekeeping
 	maxScratch      = 8 << 20
@@ -93,8 +95,8 @@ type DB struct {
 }
 
 // Open opens the store in dir, and makes it when there is none. It takes a
-// second for each gigabyte of state. Errors: ErrLocked, ErrCorrupt, ErrNewer;
-// nothing was changed then.
+// second for each gigabyte of state. Errors: ErrLocked, ErrCorrupt, ErrNewer,
+// ErrFull; nothing was changed then.
 func Open(dir string, o Options) (*DB, error) {
 	db, err := open(dir, o)
 	if err != nil {
@@ -132,7 +134,7 @@ func open(dir string, o Options) (_ *DB, err error) {
 	if err := db.prepareDir(); err != nil {
 		return nil, err
 	}
-	db.history = newHistory(filepath.Join(dir, historyDir), db.log, db.openDay)
+	db.history = newHistory(filepath.Join(dir, historyDir), db.log, db.openDay, db.roomFor)
 	if db.state, err = db.openBadger(filepath.Join(dir, stateDir), db.marks.last.Batch > 0, db.stateOptions); err != nil {
 		return nil, err
 	}
@@ -200,6 +202,9 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 	if db.o.tune != nil {
 		o = db.o.tune(o)
 	}
+	if err := db.roomFor(dir); err != nil {
+		return nil, err
+	}
 	if err := guard(dir, must, o); err != nil {
 		return nil, err
 	}
@@ -215,6 +220,25 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 		return nil, errors.Join(fmt.Errorf("sync %s: %w", dir, err), b.Close())
 	}
 	return b, nil
+}
+
+// roomFor refuses to open or close a Badger when there is no room for what that
+// writes. Badger writes through mapped files, where no room is no error but
+// SIGBUS: opening begins new logs, and both make tables of those that are there.
+func (db *DB) roomFor(dir string) error {
+	logs, err := allocated(dir, "*.mem")
+	if err != nil {
+		return err
+	}
+	s, err := db.o.space(db.dir)
+	if err != nil {
+		return err
+	}
+	if need := min(db.reserve, openBytes+2*logs); s.free < need {
+		return fmt.Errorf("%s: %w: opening and closing it want %d bytes free, there are %d; nothing was changed: make room and try again",
+			dir, ErrFull, need, s.free)
+	}
+	return nil
 }
 
 // enter and leave hold the store open around a call.
@@ -287,17 +311,26 @@ func (db *DB) Close() error {
 	if failed == nil {
 		err = db.saveMarks()
 	}
+	if errors.Is(err, unix.ENOSPC) { // older marks ask for less
+		db.log.Warningf("%v", err)
+		err = nil
+	}
 	return errors.Join(err, db.shut())
 }
 
-// shut closes what is open.
+// shut closes what is open. What there is no room to close stays as a kill would
+// leave it, which loses nothing.
 func (db *DB) shut() error {
 	var errs []error
 	if db.history != nil {
 		db.history.closeAll()
 	}
 	if db.state != nil {
-		errs = append(errs, db.state.Close())
+		if err := db.roomFor(filepath.Join(db.dir, stateDir)); errors.Is(err, ErrFull) {
+			db.log.Warningf("not closed, which loses nothing: %v", err)
+		} else {
+			errs = append(errs, db.state.Close())
+		}
 	}
 	return errors.Join(append(errs, db.lock.Close())...)
 }

@@ -16,7 +16,8 @@ var (
 	// written. The error names the key or the file.
 	ErrCorrupt = errors.New("corrupt")
 	// ErrFull is returned before anything was written, when the file system has
-	// less free space than a batch may need. Badger would die of SIGBUS instead.
+	// less free space than a batch, or opening the store or one of its days, may
+	// need. Badger would die of SIGBUS instead.
 	ErrFull = messages.ErrFull
 	// ErrLocked is returned by Open when another process holds the directory.
 	ErrLocked = errors.New("another hub uses this directory; stop it first")

@@ -176,6 +176,20 @@ func freeSpace(dir string) (space, error) {
 	return space{s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize)}, nil
 }
 
+// allocated is how many bytes the files in dir take up that match pattern; holes
+// take none.
+func allocated(dir, pattern string) (bytes uint64, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, pattern))
+	for _, p := range paths {
+		var s unix.Stat_t
+		if err := unix.Stat(p, &s); err != nil {
+			return 0, fmt.Errorf("size of %s: %w", p, err)
+		}
+		bytes += uint64(s.Blocks) * 512 // stat(2)'s unit, whatever the file system's is
+	}
+	return bytes, err
+}
+
 // environmental reports whether an error of Badger's is about the machine and
 // not about the data. Badger keeps only the text of the errors it wraps.
 func environmental(err error) bool {

@@ -31,6 +31,7 @@ const (
 type history struct {
 	dir     string
 	open    func(dir string) (*badger.DB, error)
+	room    func(dir string) error // whether one may be closed now
 	log     Logger
 	mu      sync.Mutex
 	freed   sync.Cond // a store's last user left
@@ -48,8 +49,8 @@ type dayStore struct {
 	usedAt time.Time
 }
 
-func newHistory(dir string, log Logger, open func(dir string) (*badger.DB, error)) *history {
-	h := &history{dir: dir, open: open, log: log, days: map[uint32]*dayStore{}, dropped: map[uint32]uint64{}}
+func newHistory(dir string, log Logger, open func(dir string) (*badger.DB, error), room func(dir string) error) *history {
+	h := &history{dir: dir, open: open, room: room, log: log, days: map[uint32]*dayStore{}, dropped: map[uint32]uint64{}}
 	h.freed.L = &h.mu
 	return h
 }
@@ -126,20 +127,26 @@ func (h *history) closeIdle(now time.Time) {
 	slices.SortFunc(idle, func(a, b *dayStore) int { return b.usedAt.Compare(a.usedAt) })
 	for i, s := range idle {
 		if i >= maxIdleDays || now.Sub(s.usedAt) > maxIdle {
-			h.shut(s)
+			_ = h.shut(s) // or another time
 		}
 	}
 }
 
-// shut closes a store under the lock, so that nobody opens it meanwhile.
-func (h *history) shut(s *dayStore) {
-	delete(h.days, s.day)
+// shut closes a store under the lock, so that nobody opens it meanwhile. On a full
+// disk it stays open: ErrFull.
+func (h *history) shut(s *dayStore) error {
 	if s.db == nil {
-		return
+		delete(h.days, s.day)
+		return nil
 	}
+	if err := h.room(h.path(s.day)); errors.Is(err, ErrFull) {
+		return err
+	}
+	delete(h.days, s.day)
 	if err := s.db.Close(); err != nil {
 		h.log.Errorf("close the history of %s: %v", dayName(s.day), err)
 	}
+	return nil
 }
 
 // closeAll closes every store; nobody may use one any more.
@@ -147,7 +154,7 @@ func (h *history) closeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.days {
-		h.shut(s)
+		_ = h.shut(s) // or left as a kill would leave it
 	}
 }
 

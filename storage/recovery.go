@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -213,9 +214,18 @@ func (db *DB) finishDrops() error {
 	return nil
 }
 
-// finishDrop records that a day was set aside with the batches up to through,
-// then removes it.
+// finishDrop removes a day that was set aside with the batches up to through.
+// The record of it is written when its files are gone, which is where the room
+// for it comes from on a full disk, and before its directory goes.
 func (db *DB) finishDrop(day uint32, through uint64) error {
+	aside := db.history.path(day) + droppedSuffix
+	files, err := os.ReadDir(aside)
+	for _, f := range files {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(aside, f.Name())))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the history of %s: %w", dayName(day), err)
+	}
 	w := batchWriter{db: db, txn: db.state.NewTransaction(true)}
 	defer w.txn.Discard()
 	if err := w.put(dropKey(day), func(e *encoder) { e.uint(through) }); err != nil {
@@ -224,7 +234,7 @@ func (db *DB) finishDrop(day uint32, through uint64) error {
 	if err := w.txn.Commit(); err != nil {
 		return db.fail(fmt.Errorf("record that %s was dropped: %w", dayName(day), err))
 	}
-	if err := os.RemoveAll(db.history.path(day) + droppedSuffix); err != nil {
+	if err := os.Remove(aside); err != nil {
 		return fmt.Errorf("remove the history of %s: %w", dayName(day), err)
 	}
 	return nil

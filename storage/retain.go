@@ -54,7 +54,7 @@ func diskBytes(dir string) (n int64) {
 
 // DropDay removes a day's reports for good; lists of reports end there from
 // then on. It waits for readers of that day. Errors: ErrNotFound; ErrBusy while
-// a backup runs, or for the day that reports are being stored in.
+// a backup runs, or for the day that reports are being stored in; ErrFull.
 func (db *DB) DropDay(day uint32) error {
 	if err := db.enter(); err != nil {
 		return err
@@ -91,7 +91,9 @@ func (h *history) setAside(day uint32, through uint64) error {
 		h.freed.Wait()
 	}
 	if s := h.days[day]; s != nil {
-		h.shut(s)
+		if err := h.shut(s); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(h.path(day), h.path(day)+droppedSuffix); err != nil {
 		return err

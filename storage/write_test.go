@@ -41,6 +41,38 @@ func TestFullDiskRefusesBeforeWriting(t *testing.T) {
 	f.verify(t, db)
 }
 
+// On a full disk a start is refused, and so is opening a day that nobody had
+// open; what is open stays open. Nothing is wrong with any when there is room again.
+func TestFullDiskRefusesToOpen(t *testing.T) {
+	dir, f := crashed(t) // two days
+	free := uint64(0)
+	o := smallOptions(t)
+	o.MinFreeBytes = 1 << 20
+	o.space = func(string) (space, error) { return space{free, 1 << 40}, nil }
+	if _, err := Open(dir, o); !errors.Is(err, ErrFull) || errors.Is(err, ErrCorrupt) {
+		t.Fatalf("a start on a full disk: %v", err)
+	}
+	free = 1 << 30
+	db, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.history.closeIdle(time.Now().Add(time.Hour))
+	free = 0
+	if _, _, err := db.Reports(f.hosts[0], messages.ReportRef{}, 0); !errors.Is(err, ErrFull) {
+		t.Errorf("reports of a day that is not open: %v", err)
+	}
+	free = 1 << 30
+	f.verify(t, db)
+	free = 0
+	db.history.closeIdle(time.Now().Add(time.Hour))
+	if n := len(db.history.days); n != 2 {
+		t.Errorf("%d days are open, want 2: closing one writes", n)
+	}
+	free = 1 << 30
+}
+
 // The reserve is three memtables, 64 MiB or 2 % of the file system, the largest
 // of them, and never more than 1 GiB of a large one.
 func TestReserveFollowsTheFileSystem(t *testing.T) {

@@ -61,6 +61,7 @@ var problems = []struct {
 	{ErrExists, newProblem(409, messages.CodeConflict, "exists already")},
 	{ErrInUse, newProblem(409, messages.CodeConflict, "still in use")},
 	{ErrUnavailable, errUnavailable},
+	{messages.ErrFull, errUnavailable}, // to open a day of the history
 	{context.DeadlineExceeded, errUnavailable},
 	{context.Canceled, errUnavailable},
 }
