@@ -166,15 +166,18 @@ type PBSGroup struct {
 
 // PBSDatastore is one datastore of a Proxmox Backup Server.
 type PBSDatastore struct {
-	Server         string         `json:"server"`
-	Datastore      string         `json:"datastore"`
-	TotalBytes     uint64         `json:"total_bytes,omitempty"`
-	UsedBytes      uint64         `json:"used_bytes,omitempty"`
-	AvailableBytes uint64         `json:"available_bytes,omitempty"`
-	FullAt         *time.Time     `json:"estimated_full_at,omitempty"`
-	Maintenance    string         `json:"maintenance,omitempty"`
-	Error          string         `json:"error,omitempty"` // instead of figures
-	VerifyJobs     []PBSVerifyJob `json:"verify_jobs,omitempty"`
+	Server         string     `json:"server"`
+	Datastore      string     `json:"datastore"`
+	TotalBytes     uint64     `json:"total_bytes,omitempty"`
+	UsedBytes      uint64     `json:"used_bytes,omitempty"`
+	AvailableBytes uint64     `json:"available_bytes,omitempty"`
+	FullAt         *time.Time `json:"estimated_full_at,omitempty"`
+	Maintenance    string     `json:"maintenance,omitempty"`
+	Error          string     `json:"error,omitempty"` // instead of figures
+	// GroupsMissing says why groups of the datastore may be missing in the report;
+	// empty when all are there. Groups that are there hold in any case.
+	GroupsMissing string         `json:"groups_missing,omitempty"`
+	VerifyJobs    []PBSVerifyJob `json:"verify_jobs,omitempty"`
 }
 
 // PBSVerifyJob is a verify job of a datastore.
