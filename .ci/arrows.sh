@@ -42,10 +42,10 @@ done
 
 for package in $(go list ./hub/... | sed "s|^$module|.|"); do
 	case $package in
-	./hub) forbid "$package" "only the demo's leaf clients cross over" $(rooms agent/config agent/proxmox agent/cloudflared) ;;
+	./hub) forbid "$package" "only the demo's leaf clients cross over" $(rooms agent/config agent/api2 agent/proxmox agent/pbs agent/cloudflared) ;;
 	./hub/app) forbid "$package" "the hub is not the agent" $(rooms agent) ;;
 	./hub/demo) forbid "$package" "the demo goes the way strangers go" \
-		$(rooms actors storage hub/app agent/config agent/proxmox agent/cloudflared) "$badger" "$hollywood" "$fasthttp" ;;
+		$(rooms actors storage hub/app agent/config agent/api2 agent/proxmox agent/pbs agent/cloudflared) "$badger" "$hollywood" "$fasthttp" ;;
 	*) forbid "$package" "only hub/app wires" $(rooms actors storage agent) "$badger" "$hollywood" ;;
 	esac
 done

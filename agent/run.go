@@ -20,6 +20,7 @@ import (
 	"felhom.eu/agent/cloudflared"
 	"felhom.eu/agent/config"
 	"felhom.eu/agent/local"
+	"felhom.eu/agent/pbs"
 	"felhom.eu/agent/proxmox"
 	"felhom.eu/agent/simulated"
 	"felhom.eu/agent/uplink"
@@ -54,6 +55,7 @@ Usage: felhom-agent [flags]
 FELHOM_AGENT_HUB_{URL,HOST_ID,API_KEY,API_KEY_FILE,POLL_SECONDS,TIMEOUT_SECONDS,CA_FILE},
 FELHOM_AGENT_PROXMOX_{URL,NODE,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
 FELHOM_AGENT_COLLECTIONS_{PERIOD_SECONDS,SCRATCH_VMIDS,RESTORE_RESULTS_DIR},
+FELHOM_AGENT_PBS_{NAME,URL,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
 FELHOM_AGENT_SIMULATED_{SEED,PRESET}, FELHOM_AGENT_CLOUDFLARED_READY_URL and FELHOM_AGENT_SOURCE
 lay over the file.
 `
@@ -192,6 +194,8 @@ func newSource(cfg config.Config) (actors.Source, error) {
 	switch cfg.Source {
 	case config.SourceLocal:
 		return local.New(newProber(cfg.Cloudflared)), nil
+	case config.SourcePBS:
+		return newBackupServer(cfg)
 	case config.SourceSimulated:
 		return newSimulated(cfg.Simulated)
 	}
@@ -267,7 +271,48 @@ func newProxmox(cfg config.Config) (*composed, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("proxmox: %w", err)}
 	}
-	return &composed{source, []part{tunnel{newProber(cfg.Cloudflared)}}}, nil
+	servers, err := newPBS(cfg.PBS)
+	if err != nil {
+		return nil, err
+	}
+	return &composed{source, []part{tunnel{newProber(cfg.Cloudflared)}, servers}}, nil
+}
+
+// newBackupServer is a machine that runs no guests, with the datastores that it
+// or another keeps.
+func newBackupServer(cfg config.Config) (*composed, error) {
+	servers, err := newPBS(cfg.PBS)
+	if err != nil {
+		return nil, err
+	}
+	return &composed{machine{local.New(newProber(cfg.Cloudflared))}, []part{servers}}, nil
+}
+
+func newPBS(list []config.PBS) (*pbs.Servers, error) {
+	configs := make([]pbs.Config, len(list))
+	for i, x := range list {
+		configs[i] = pbs.Config{Name: x.Name, URL: x.URL, TokenID: x.TokenID, Token: x.TokenSecret,
+			CAFile: x.CAFile, Fingerprint: x.Fingerprint, ServerName: x.ServerName,
+			Datastores: x.Datastores, Namespaces: x.Namespaces}
+	}
+	servers, err := pbs.New(configs)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("pbs: %w", err)}
+	}
+	return servers, nil
+}
+
+// machine is a Linux machine without Proxmox VE.
+type machine struct{ *local.Source }
+
+// Describe tells what the machine is.
+func (m machine) Describe(ctx context.Context) []api2.Finding {
+	r, err := m.Collect(ctx)
+	if err != nil {
+		return []api2.Finding{{Question: "machine", Status: messages.SectionFailed, Found: err.Error(), Hint: "is /proc mounted, and readable?"}}
+	}
+	return []api2.Finding{{Question: "machine", Status: messages.SectionOK, Found: fmt.Sprintf("%s, kernel %s, %d threads, cloudflared %s",
+		r.Host.Node, r.Host.Kernel, r.Host.CPUCount, r.Cloudflared.Status)}}
 }
 
 func newProber(cfg config.Cloudflared) *cloudflared.Prober {

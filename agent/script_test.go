@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"felhom.eu/agent/pbs/pbstest"
 	"felhom.eu/agent/proxmox/pvetest"
 	"felhom.eu/messages"
 )
@@ -20,16 +21,22 @@ func TestMain(m *testing.M) {
 }
 
 // Protects the command as its user meets it: flags, output, exit status. Each
-// script has a hub of its own at $HUB and a Proxmox node at $PVE.
+// script has a hub of its own at $HUB, a Proxmox node at $PVE and a backup server at
+// $PBS.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			hub := newHub(env.T().(testing.TB))
 			node := pvetest.Start(env.T().(testing.TB), pvetest.PVE83)
+			attic := pbstest.Start(env.T().(testing.TB))
+			attic.AddStore("keller")
+			attic.Put("keller", pbstest.Group{Type: "ct", ID: "110", Owner: pbstest.NodeOwner,
+				Snapshots: []pbstest.Snapshot{{At: time.Now().Add(-time.Hour), Size: 1 << 30}}})
 			env.Values["hub"] = hub
 			for k, v := range map[string]string{"HUB": hub.URL, "KEY": canary, "PVE": node.URL, "PVE_CA": node.CAFile(), "PVE_SECRET": pvetest.Secret,
 				"AUDITOR": pvetest.Auditor, "POWERLESS": pvetest.NodeAuditor,
+				"PBS": attic.URL, "PBS_CA": attic.CAFile(), "PBS_SECRET": pbstest.Secret, "PBS_AUDITOR": pbstest.DatastoreAuditor, "PBS_BARE": pbstest.Bare,
 				"GORACE": "atexit_sleep_ms=0"} { // the race detector sleeps a second at every exit
 				env.Setenv(k, v)
 			}

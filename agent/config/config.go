@@ -9,6 +9,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,9 +20,10 @@ import (
 // Config is the agent's configuration. The zero value is invalid: start from
 // Default.
 type Config struct {
-	Source      string      `json:"source"` // SourceProxmox, SourceLocal or SourceSimulated
+	Source      string      `json:"source"` // SourceProxmox, SourcePBS, SourceLocal or SourceSimulated
 	Proxmox     Proxmox     `json:"proxmox"`
 	Collections Collections `json:"collections"`
+	PBS         []PBS       `json:"pbs"` // for SourceProxmox and SourcePBS
 	Cloudflared Cloudflared `json:"cloudflared"`
 	Hub         Hub         `json:"hub"`
 	Authz       Authz       `json:"authz"`
@@ -31,6 +33,7 @@ type Config struct {
 // What a report is read from.
 const (
 	SourceProxmox   = "proxmox"   // the API of the Proxmox VE node
+	SourcePBS       = "pbs"       // this Linux machine, and the backup servers that it or others are
 	SourceLocal     = "local"     // this Linux machine, without Proxmox
 	SourceSimulated = "simulated" // a made-up host, for drills
 )
@@ -139,5 +142,9 @@ func (x *Collections) Scratch() (first, last messages.VMID, err error) {
 func (c Config) Redacted() Config {
 	c.Hub.APIKey = messages.Secret(c.Hub.APIKey.String())
 	c.Proxmox.TokenSecret = messages.Secret(c.Proxmox.TokenSecret.String())
+	c.PBS = slices.Clone(c.PBS)
+	for i := range c.PBS {
+		c.PBS[i].TokenSecret = messages.Secret(c.PBS[i].TokenSecret.String())
+	}
 	return c
 }

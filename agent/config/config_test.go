@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -50,6 +49,11 @@ func working() Config {
 	return c
 }
 
+// server is a backup server that every mode accepts.
+func server(name string) PBS {
+	return PBS{Name: name, URL: "https://pbs.example.com:8007", TokenID: "felhom@pbs!agent", TokenSecret: "s"}
+}
+
 // Protects the documentation: the example names every key there is, and is what
 // the program reads.
 func TestExampleFileNamesEveryKeyAndIsValid(t *testing.T) {
@@ -57,29 +61,44 @@ func TestExampleFileNamesEveryKeyAndIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var example, all map[string]map[string]any
-	if err := json.Unmarshal(bytes.Replace(text, []byte(`"source": "proxmox",`), nil, 1), &example); err != nil {
-		t.Fatal(err)
-	}
-	full, _ := json.Marshal(Config{Authz: Authz{Operations: []string{}}})
-	if err := json.Unmarshal(bytes.Replace(full, []byte(`"source":"",`), nil, 1), &all); err != nil {
-		t.Fatal(err)
-	}
-	for block, keys := range all {
-		for key := range keys {
-			if _, ok := example[block][key]; !ok {
-				t.Errorf("the example lacks %s.%s", block, key)
-			}
+	full, _ := json.Marshal(Config{PBS: []PBS{{}}, Authz: Authz{Operations: []string{}}})
+	example := keys(t, text)
+	for key := range keys(t, full) {
+		if !example[key] {
+			t.Errorf("the example lacks %s", key)
 		}
 	}
 	dir := t.TempDir()
 	moved := strings.ReplaceAll(string(text), "/etc/felhom", dir)
 	os.WriteFile(filepath.Join(dir, "agent.key"), []byte(canary+"\n"), 0o600)
 	os.WriteFile(filepath.Join(dir, "proxmox.secret"), []byte("s\n"), 0o600)
+	os.WriteFile(filepath.Join(dir, "pbs.secret"), []byte("s\n"), 0o600)
 	c, warnings := load(t, moved, nil)
 	if err := c.Validate(Daemon); err != nil || len(warnings) > 0 {
 		t.Errorf("got %v, warnings %q", err, warnings)
 	}
+}
+
+// keys are the names of all that is in a document: block.key, and of a list its
+// first element's.
+func keys(t *testing.T, text []byte) map[string]bool {
+	t.Helper()
+	var document map[string]any
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for name, v := range document {
+		all[name] = true
+		if list, ok := v.([]any); ok {
+			v = list[0]
+		}
+		block, _ := v.(map[string]any)
+		for key := range block {
+			all[name+"."+key] = true
+		}
+	}
+	return all
 }
 
 // Protects the order of precedence: default, file, environment; and an agent
@@ -105,10 +124,13 @@ func TestEnvironmentLiesOverTheFileOverTheDefaults(t *testing.T) {
 
 // Protects every variable of the documentation from being a dead letter.
 func TestEveryKeyHasItsVariable(t *testing.T) {
-	var c Config
-	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox](), "SIMULATED_": reflect.TypeFor[Simulated](), "CLOUDFLARED_": reflect.TypeFor[Cloudflared]()}
+	c := Config{PBS: []PBS{{}}}
+	blocks := map[string]reflect.Type{"HUB_": reflect.TypeFor[Hub](), "PROXMOX_": reflect.TypeFor[Proxmox](), "SIMULATED_": reflect.TypeFor[Simulated](), "CLOUDFLARED_": reflect.TypeFor[Cloudflared](), "PBS_": reflect.TypeFor[PBS]()}
 	for prefix, block := range blocks {
 		for i := range block.NumField() {
+			if block.Field(i).Type.Kind() == reflect.Slice {
+				continue // lists stand in the file
+			}
 			name := prefix + strings.ToUpper(block.Field(i).Tag.Get("json"))
 			_, text := c.textKeys()[name]
 			_, secret := c.secretKeys()[name]
@@ -154,7 +176,7 @@ func TestBadFilesAreErrorsWithoutSecrets(t *testing.T) {
 
 // Protects secrets on a machine with other users; a file without one may be open.
 func TestOpenFileWithASecretIsWarnedOf(t *testing.T) {
-	for text, warned := range map[string]bool{`{"hub":{"api_key":"k"}}`: true, `{"proxmox":{"token_secret":"s"}}`: true, `{}`: false} {
+	for text, warned := range map[string]bool{`{"hub":{"api_key":"k"}}`: true, `{"proxmox":{"token_secret":"s"}}`: true, `{"pbs":[{},{"token_secret":"s"}]}`: true, `{}`: false} {
 		for mode, open := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o644: true} {
 			_, warnings, err := Load(file(t, "agent.json", text, mode), env(nil))
 			if err != nil || (len(warnings) == 1) != (warned && open) {
@@ -181,7 +203,7 @@ func TestValidateNamesKeyValueAndRemedy(t *testing.T) {
 		{"no hub, proxmox selftest", func(c *Config) { c.Hub = Hub{} }, SelftestProxmox, ""},
 		{"no hub, hub selftest", func(c *Config) { c.Hub.URL = "" }, SelftestHub, "hub.url: not set; want https://<host>"},
 		{"local needs no token", func(c *Config) { c.Source, c.Proxmox = SourceLocal, Proxmox{} }, Daemon, ""},
-		{"unknown source", func(c *Config) { c.Source = "vmware" }, Daemon, `source: "vmware" is unknown; want one of proxmox, local, simulated`},
+		{"unknown source", func(c *Config) { c.Source = "vmware" }, Daemon, `source: "vmware" is unknown; want one of proxmox, pbs, local, simulated`},
 		{"plain http", func(c *Config) { c.Hub.URL = "http://hub.example.com" }, Daemon, "hub.url: http would show the key"},
 		{"plain http on loopback", func(c *Config) { c.Hub.URL = "http://127.0.0.1:8080" }, Daemon, ""},
 		{"host id", func(c *Config) { c.Hub.HostID = "acme" }, Daemon, `hub.host_id: "acme"; want the <customer_id>-<8 hex digits>`},
@@ -192,6 +214,16 @@ func TestValidateNamesKeyValueAndRemedy(t *testing.T) {
 		{"token id", func(c *Config) { c.Proxmox.TokenID = "root@pam" }, SelftestProxmox, `proxmox.token_id: "root@pam"; want user@realm!name`},
 		{"no secret", func(c *Config) { c.Proxmox.TokenSecret = "" }, Daemon, "proxmox.token_secret: not set"},
 		{"node with domain", func(c *Config) { c.Proxmox.Node = "pve1.lan" }, Daemon, `proxmox.node: "pve1.lan"; want the node's name`},
+		{"pbs alone", func(c *Config) { c.Source, c.PBS = SourcePBS, []PBS{server("a"), server("b")} }, Daemon, ""},
+		{"pbs beside proxmox", func(c *Config) { c.PBS = []PBS{server("a")} }, SelftestProxmox, ""},
+		{"pbs without a server", func(c *Config) { c.Source = SourcePBS }, Daemon, "pbs: empty; source pbs needs a server to read"},
+		{"pbs beside local", func(c *Config) { c.Source, c.PBS = SourceLocal, []PBS{server("a")} }, Daemon, `pbs: source "local" reads none; set source to pbs or proxmox`},
+		{"pbs of one name", func(c *Config) { c.PBS = []PBS{server("a"), server("a")} }, Daemon, `pbs[1].name: "a" is another server's, too`},
+		{"pbs of no name", func(c *Config) { c.PBS = []PBS{server("a b")} }, Daemon, `pbs[0].name: "a b"; want letters`},
+		{"pbs token id", func(c *Config) { c.PBS = []PBS{server("a")}; c.PBS[0].TokenID = "root@pam" }, Daemon, `pbs[0].token_id: "root@pam"; want user@realm!name`},
+		{"pbs secret", func(c *Config) { c.PBS = []PBS{server("a")}; c.PBS[0].TokenSecret = "" }, Daemon, "pbs[0].token_secret: not set"},
+		{"pbs address", func(c *Config) { c.PBS = []PBS{server("a")}; c.PBS[0].URL = "http://pbs.example.com:8007" }, Daemon, "pbs[0].url: http would show the key"},
+		{"pbs empty datastore", func(c *Config) { c.PBS = []PBS{server("a")}; c.PBS[0].Datastores = []string{""} }, Daemon, "pbs[0].datastores: has an empty name"},
 		{"tunnel's address", func(c *Config) { c.Cloudflared.ReadyURL = "localhost:20241/ready" }, SelftestProxmox, "cloudflared.ready_url: want https://<host>"},
 		{"operations", func(c *Config) { c.Authz.Operations = []string{"reboot"} }, Daemon, "authz.operations: this version runs none"},
 	} {
@@ -219,12 +251,37 @@ func TestValidateNamesKeyValueAndRemedy(t *testing.T) {
 func TestNoFormOfAConfigurationShowsASecret(t *testing.T) {
 	c := working()
 	c.Proxmox.TokenSecret = canary
+	c.PBS = []PBS{server("a")}
+	c.PBS[0].TokenSecret = canary
 	r := c.Redacted()
+	if r.PBS[0].TokenSecret != "[redacted]" || c.PBS[0].TokenSecret != canary {
+		t.Errorf("got %q for a backup server's", r.PBS[0].TokenSecret.Reveal())
+	}
 	if r.Hub.APIKey != messages.Secret("[redacted]") || r.Proxmox.TokenSecret != "[redacted]" || c.Hub.APIKey != canary {
 		t.Errorf("got %q and %q; the original has %d characters", r.Hub.APIKey.Reveal(), r.Proxmox.TokenSecret.Reveal(), len(c.Hub.APIKey))
 	}
 	text, _ := json.Marshal(c)
 	if shown := fmt.Sprintf("%v %+v %#v %s", c, c, c, text); strings.Contains(shown, canary) {
 		t.Errorf("the key is shown: %s", shown)
+	}
+}
+
+// Protects an agent that is configured by its environment alone, and the servers
+// of the file from losing their place.
+func TestABackupServerFromTheEnvironment(t *testing.T) {
+	pairs := map[string]string{"FELHOM_AGENT_PBS_TOKEN_ID": "felhom@pbs!env", "FELHOM_AGENT_PBS_TOKEN_SECRET": canary}
+	c, _ := load(t, `{}`, pairs)
+	if want := []PBS{{Name: "pbs", URL: "https://localhost:8007", TokenID: "felhom@pbs!env", TokenSecret: canary}}; !reflect.DeepEqual(c.PBS, want) {
+		t.Errorf("got %+v", c.PBS)
+	}
+	secret := file(t, "pbs.secret", "from a file\n", 0o600)
+	c, _ = load(t, `{"pbs":[{"name":"a","datastores":["keller"]},{"name":"b","url":"https://b:8007","token_secret_file":"`+secret+`"}]}`, pairs)
+	want := []PBS{{Name: "a", URL: "https://localhost:8007", TokenID: "felhom@pbs!env", TokenSecret: canary, Datastores: []string{"keller"}},
+		{Name: "b", URL: "https://b:8007", TokenSecret: "from a file", TokenSecretFile: secret}}
+	if !reflect.DeepEqual(c.PBS, want) {
+		t.Errorf("got %s", cmp.Diff(want, c.PBS))
+	}
+	if c, _ = load(t, `{}`, nil); c.PBS != nil {
+		t.Errorf("got %+v, want none", c.PBS)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +17,7 @@ import (
 
 // EnvPrefix begins the names of variables that lay over the file:
 // FELHOM_AGENT_SOURCE, FELHOM_AGENT_HUB_URL, FELHOM_AGENT_PROXMOX_TOKEN_ID …
+// FELHOM_AGENT_PBS_… is about the first backup server.
 const EnvPrefix = "FELHOM_AGENT_"
 
 // Load reads the file at path (none when empty), lays the environment over it
@@ -26,7 +29,7 @@ func Load(path string, lookup func(string) (string, bool)) (c Config, warnings [
 	if err := c.readFile(path); err != nil {
 		return Config{}, nil, err
 	}
-	if c.Hub.APIKey != "" || c.Proxmox.TokenSecret != "" {
+	if c.holdsSecret() {
 		warnings = exposed(path)
 	}
 	warnings = append(warnings, c.overlay(lookup)...)
@@ -37,7 +40,15 @@ func Load(path string, lookup func(string) (string, bool)) (c Config, warnings [
 		}
 		warnings = append(warnings, w...)
 	}
+	for i := range c.PBS {
+		c.PBS[i].fill()
+	}
 	return c, warnings, nil
+}
+
+func (c *Config) holdsSecret() bool {
+	return c.Hub.APIKey != "" || c.Proxmox.TokenSecret != "" ||
+		slices.ContainsFunc(c.PBS, func(x PBS) bool { return x.TokenSecret != "" })
 }
 
 func (c *Config) readFile(path string) error {
@@ -85,6 +96,7 @@ func exposed(path string) []string {
 // overlay sets what the environment says. A number that is none is warned of,
 // and what the file said stays.
 func (c *Config) overlay(lookup func(string) (string, bool)) (warnings []string) {
+	c.overlayPBS(lookup)
 	for name, key := range c.textKeys() {
 		if v, ok := lookup(EnvPrefix + name); ok {
 			*key = v
@@ -111,7 +123,7 @@ func (c *Config) overlay(lookup func(string) (string, bool)) (warnings []string)
 }
 
 func (c *Config) textKeys() map[string]*string {
-	return map[string]*string{
+	keys := map[string]*string{
 		"SOURCE":                          &c.Source,
 		"HUB_URL":                         &c.Hub.URL,
 		"HUB_HOST_ID":                     &c.Hub.HostID,
@@ -129,13 +141,21 @@ func (c *Config) textKeys() map[string]*string {
 		"CLOUDFLARED_READY_URL":           &c.Cloudflared.ReadyURL,
 		"SIMULATED_PRESET":                &c.Simulated.Preset,
 	}
+	if len(c.PBS) > 0 {
+		maps.Copy(keys, c.PBS[0].textKeys())
+	}
+	return keys
 }
 
 func (c *Config) secretKeys() map[string]*messages.Secret {
-	return map[string]*messages.Secret{
+	keys := map[string]*messages.Secret{
 		"HUB_API_KEY":          &c.Hub.APIKey,
 		"PROXMOX_TOKEN_SECRET": &c.Proxmox.TokenSecret,
 	}
+	if len(c.PBS) > 0 {
+		keys["PBS_TOKEN_SECRET"] = &c.PBS[0].TokenSecret
+	}
+	return keys
 }
 
 func (c *Config) numberKeys() map[string]*int {
@@ -154,10 +174,15 @@ type secretFile struct {
 }
 
 func (c *Config) secretFiles() []secretFile {
-	return []secretFile{
+	files := []secretFile{
 		{"hub.api_key_file", c.Hub.APIKeyFile, &c.Hub.APIKey},
 		{"proxmox.token_secret_file", c.Proxmox.TokenSecretFile, &c.Proxmox.TokenSecret},
 	}
+	for i := range c.PBS {
+		x := &c.PBS[i]
+		files = append(files, secretFile{pbsKey(i, "token_secret_file"), x.TokenSecretFile, &x.TokenSecret})
+	}
+	return files
 }
 
 // read takes the file's first line, unless the secret was given outright.

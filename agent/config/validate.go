@@ -26,12 +26,13 @@ const (
 // key to mend: the key, its value unless it is secret, and the remedy.
 func (c *Config) Validate(mode Mode) error {
 	var p problems
-	sources := []string{SourceProxmox, SourceLocal, SourceSimulated}
+	sources := []string{SourceProxmox, SourcePBS, SourceLocal, SourceSimulated}
 	p.check(slices.Contains(sources, c.Source), "source: %q is unknown; want one of %s", c.Source, strings.Join(sources, ", "))
 	if c.Source == SourceProxmox {
 		c.Proxmox.validate(&p)
 		c.Collections.validate(&p)
 	}
+	c.validatePBS(&p)
 	if c.Cloudflared.ReadyURL != "" {
 		p.checkURL("cloudflared.ready_url", c.Cloudflared.ReadyURL)
 	}

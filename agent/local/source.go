@@ -49,7 +49,7 @@ func (s *Source) Collect(ctx context.Context) (*messages.Report, error) {
 
 // sections says of every collection that this source has none to offer.
 func sections() map[string]messages.Section {
-	none := messages.Section{Status: messages.SectionNotConfigured, Detail: "source local reads the machine only"}
+	none := messages.Section{Status: messages.SectionNotConfigured, Detail: "this source reads the machine only"}
 	all := make(map[string]messages.Section)
 	for _, name := range []string{"guests", "storage_targets", "backups", "restore_tests", "pbs_snapshots", "audit_tail"} {
 		all[name] = none

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"felhom.eu/agent/api2"
 	"felhom.eu/messages"
@@ -16,17 +17,9 @@ import (
 // and the command that grants it. It blocks as Add does, and leaves out of each
 // server what its first failure makes pointless.
 func (s *Servers) Describe(ctx context.Context) (found []api2.Finding) {
-	ctx, cancel := context.WithTimeout(ctx, CollectTimeout)
-	defer cancel()
 	for _, one := range s.all {
 		d := &description{server: one}
-		version, err := one.version(ctx)
-		if err != nil {
-			d.trouble("GET /version", refused("", "", "", err))
-		} else {
-			d.ok("GET /version", "Proxmox Backup Server %s", version)
-			d.view(one.look(ctx, s.now()))
-		}
+		d.ask(ctx, s.now())
 		found = append(found, d.found...)
 	}
 	if len(s.all) == 0 {
@@ -39,6 +32,18 @@ func (s *Servers) Describe(ctx context.Context) (found []api2.Finding) {
 type description struct {
 	*server
 	found []api2.Finding
+}
+
+func (d *description) ask(ctx context.Context, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, CollectTimeout)
+	defer cancel()
+	version, err := d.version(ctx)
+	if err != nil {
+		d.trouble("GET /version", refused("", "", "", err))
+		return
+	}
+	d.ok("GET /version", "Proxmox Backup Server %s", version)
+	d.view(d.look(ctx, now))
 }
 
 func (d *description) ok(question, format string, args ...any) {
@@ -66,6 +71,9 @@ func (d *description) view(v *view) {
 		d.store(v, st)
 	}
 	for _, t := range v.troubles {
+		if t.later {
+			continue // what made it so, if anything, has a row of its own
+		}
 		question := cmp.Or(t.section, "datastores")
 		if t.store != "" {
 			question = "datastore " + t.store

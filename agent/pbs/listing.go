@@ -181,7 +181,7 @@ func (v *view) report() {
 	}
 	for _, st := range v.stores {
 		if n := unread[st.Datastore]; n > 0 {
-			v.missing(st, trouble{section: messages.SectionPBSSnapshots, status: messages.SectionFailed, store: st.Datastore,
+			v.missing(st, trouble{section: messages.SectionPBSSnapshots, status: messages.SectionFailed, store: st.Datastore, later: true,
 				text: fmt.Sprintf("%d of its groups not read yet", n)})
 		}
 	}

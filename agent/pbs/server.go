@@ -68,7 +68,7 @@ func newServer(cfg Config) (*server, error) {
 		return nil, err
 	}
 	if !tokenGrammar.MatchString(cfg.TokenID) {
-		return nil, fmt.Errorf("token id %.80q: want user@realm!tokenname", cfg.TokenID)
+		return nil, errors.New("token id: want user@realm!tokenname, without the secret") // which may stand in it
 	}
 	if !secretGrammar.MatchString(cfg.Token.Reveal()) {
 		return nil, errors.New("token: want the secret that the server showed once, without blanks and %")

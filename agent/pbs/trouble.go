@@ -15,6 +15,7 @@ type trouble struct {
 	text    string
 	store   string // the datastore it is about; "" the whole server
 	path    string // where the right is missing that would mend it; "" when none would
+	later   bool   // the next collections will mend it by themselves
 	err     error  // nil when the server did not refuse but kept quiet
 }
 
