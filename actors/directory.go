@@ -17,19 +17,16 @@ type directory struct {
 	fetch atomic.Pointer[func(messages.HostID)]
 }
 
-// host is what all may know of a host; nil when there is none. One that is stored
-// and not up yet is brought up for it.
-func (d *directory) host(id messages.HostID) *hostEntry {
+// host is a host's actor; nil when there is no such host. One that is stored and
+// not up yet is brought up for it.
+func (d *directory) host(id messages.HostID) *Host {
 	fetch := d.fetch.Load() // before the look: one that found all raised is not too early
 	h := d.get(id)
 	if h == nil && fetch != nil {
 		(*fetch)(id)
 		h = d.get(id)
 	}
-	if h == nil {
-		return nil
-	}
-	return &h.entry
+	return h
 }
 
 // get is a host's actor; nil when it is not up.

@@ -169,7 +169,7 @@ func (h *Host) expire() {
 }
 
 func (h *Host) commit(w *hostWrite) {
-	w.from, w.token, w.state = &h.entry.pid, h.hub.token(), &w.next
+	w.host, w.token, w.state = h, h.hub.token(), &w.next
 	h.writing = w
 	if w.asked == nil {
 		h.hub.alarms.began()

@@ -26,7 +26,8 @@ func (h *Host) Send(_ *actor.PID, message any, _ *actor.PID) {
 	}
 }
 
-// tell is Send for a caller that works an idle host's mailbox off itself.
+// tell is Send for a caller that works an idle host's mailbox off itself: it saves
+// the goroutine, and the way through the engine.
 func (h *Host) tell(message any) {
 	if h.mail.put(message) {
 		h.work()

@@ -37,10 +37,25 @@ type farewell struct {
 	wait
 }
 
-// wait is where an answer is waited for.
+// wait is where an answer is waited for, again and again. Its timer is lazy: set
+// once, it runs on beside many answers that come in time, and looks when it rings.
 type wait struct {
 	answered chan error // room for one
+	born     time.Time
+	until    atomic.Int64 // since born, when who waits gives up; or one of the two below
 	timer    *time.Timer
+	wound    atomic.Bool // the timer runs
+}
+
+const (
+	nobody  = 0  // waits
+	givenUp = -1 // who waited did not wait for the answer
+)
+
+func (w *wait) init() {
+	w.answered, w.born = make(chan error, 1), time.Now()
+	w.timer = time.AfterFunc(answerTimeout, w.ring)
+	w.wound.Store(true)
 }
 
 // answerer is a message that somebody waits for.
@@ -54,23 +69,34 @@ func (w *wait) answer(err error) {
 	}
 }
 
-// await returns the answer; ok is false when none came in time, and then the
+// await returns the answer; again is false when none came in time, and then the
 // message must not be used again.
-func (w *wait) await() (err error, ok bool) {
-	w.timer.Reset(answerTimeout)
-	select {
-	case err := <-w.answered:
-		w.timer.Stop()
-		return err, true
-	case <-w.timer.C:
-		return ErrUnavailable, false
+func (w *wait) await() (err error, again bool) {
+	until := int64(time.Since(w.born) + answerTimeout)
+	w.until.Store(until)
+	w.wind(answerTimeout)
+	err = <-w.answered
+	return err, w.until.CompareAndSwap(until, nobody)
+}
+
+// wind sets the timer unless it runs.
+func (w *wait) wind(left time.Duration) {
+	if w.wound.CompareAndSwap(false, true) {
+		w.timer.Reset(left)
 	}
 }
 
-func newWait() wait {
-	t := time.NewTimer(answerTimeout)
-	t.Stop()
-	return wait{answered: make(chan error, 1), timer: t}
+func (w *wait) ring() {
+	w.wound.Store(false) // before the look: who begins to wait after it winds
+	until := w.until.Load()
+	left := time.Duration(until) - time.Since(w.born)
+	switch {
+	case until == nobody:
+	case left > 0:
+		w.wind(left)
+	case w.until.CompareAndSwap(until, givenUp):
+		w.answer(ErrUnavailable)
+	}
 }
 
 // What the door's actor is told by whoever runs the listeners.
@@ -94,7 +120,11 @@ type Ingest struct {
 
 func newIngest(hub *Hub, room int, log zerolog.Logger) *Ingest {
 	i := &Ingest{hub: hub, room: int64(room), log: log}
-	i.records.New = func() any { return &record{wait: newWait()} }
+	i.records.New = func() any {
+		m := new(record)
+		m.init()
+		return m
+	}
 	return i
 }
 
@@ -114,38 +144,39 @@ func (i *Ingest) Receive(c *actor.Context) {
 // Record hands a report to its host and waits until it is durable. It keeps
 // neither argument. Errors: ErrUnknownHost, ErrUnavailable.
 func (i *Ingest) Record(s *messages.Summary, body []byte) (Receipt, error) {
-	e, err := i.enter(s.HostID)
+	h, err := i.enter(s.HostID)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer i.leave()
 	m := i.records.Get().(*record)
 	m.sum, m.body = *s, append(m.body[:0], body...)
-	i.hub.engine.Send(&e.pid, m)
-	err, _ = m.await()
-	if err == nil { // else it may still be in the writer's hands
+	h.tell(m) // on this goroutine, which has nothing to do but wait
+	err, again := m.await()
+	if again && err == nil { // else it may still be in the writer's hands
 		i.records.Put(m)
 	}
-	return i.receipt(e, err)
+	return i.receipt(&h.entry, err)
 }
 
 // Goodbye hands a goodbye to its host and waits until it is durable. Errors:
 // ErrUnknownHost, ErrUnavailable.
 func (i *Ingest) Goodbye(g messages.Goodbye) (Receipt, error) {
-	e, err := i.enter(g.HostID)
+	h, err := i.enter(g.HostID)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer i.leave()
-	m := &farewell{goodbye: g, wait: newWait()}
-	i.hub.engine.Send(&e.pid, m)
+	m := &farewell{goodbye: g}
+	m.init()
+	h.tell(m)
 	err, _ = m.await()
-	return i.receipt(e, err)
+	return i.receipt(&h.entry, err)
 }
 
-func (i *Ingest) enter(id messages.HostID) (*hostEntry, error) {
-	e := i.hub.directory.host(id)
-	if e == nil {
+func (i *Ingest) enter(id messages.HostID) (*Host, error) {
+	h := i.hub.directory.host(id)
+	if h == nil {
 		return nil, ErrUnknownHost
 	}
 	if i.inside.Add(1) > i.room || !i.hub.clock.open() {
@@ -153,7 +184,7 @@ func (i *Ingest) enter(id messages.HostID) (*hostEntry, error) {
 		i.hub.stats.Refused.Add(1)
 		return nil, ErrUnavailable
 	}
-	return e, nil
+	return h, nil
 }
 
 func (i *Ingest) leave() { i.inside.Add(-1) }

@@ -44,6 +44,7 @@ type Store interface {
 // to belongs to the writer until it answers with written.
 type write struct {
 	from  *actor.PID // who is told; nil for nobody
+	host  *Host      // is told in place of from
 	token uint64     // comes back in written
 
 	state  *messages.HostState // Last is set by the writer when there is a report
@@ -210,7 +211,10 @@ func (w *Writer) fail(c *actor.Context, b *cut, err error) {
 
 func answer(engine *actor.Engine, writes []*write, err error) {
 	for _, m := range writes {
-		if m.from != nil {
+		switch {
+		case m.host != nil:
+			m.host.tell(written{m.token, err})
+		case m.from != nil:
 			engine.Send(m.from, written{m.token, err})
 		}
 	}
