@@ -46,7 +46,7 @@ type Past struct {
 	Pending   []messages.Delivery // by sequence
 }
 
-// Config is what a Hub is made of. Every field but Pinger and Names is required.
+// Config is what a Hub is made of. Every field but Pinger, Names and Up is required.
 type Config struct {
 	Rules         Rules
 	GroupWait     time.Duration
@@ -60,6 +60,7 @@ type Config struct {
 	Pinger        Pinger
 	Past          Past
 	Log           zerolog.Logger
+	Up            func() // called once, when every stored host has its actor; nil: nobody asks
 	// Fatal is called, once or more, when the hub cannot go on: the program
 	// shall end, and its next start read the truth from storage.
 	Fatal func(error)
@@ -133,7 +134,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})
 	start("alert", &Alert{hub: h, routes: cfg.Past.Routes, pending: cfg.Past.Pending, log: part("alert")})
 	registry := &Registry{
-		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, names: cfg.Names, log: part("registry"),
+		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, names: cfg.Names, up: cfg.Up, log: part("registry"),
 	}
 	fetch := registry.fetch
 	h.directory.fetch.Store(&fetch)

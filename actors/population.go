@@ -44,12 +44,20 @@ func (r *Registry) populate(engine *actor.Engine, self *actor.PID) {
 		}
 		return
 	}
-	r.fetching.Lock() // until nobody fetches any more
-	defer r.fetching.Unlock()
-	r.names, r.complete = nil, true
-	d.fetch.Store(nil)
+	r.finish()
 	r.log.Info().Int("hosts", d.count()).Dur("took_ms", time.Since(began)).Msg("every host's actor is up")
 	engine.Send(self, populated{})
+	if r.up != nil {
+		r.up()
+	}
+}
+
+// finish ends the fetching; who is at it comes to an end before.
+func (r *Registry) finish() {
+	r.fetching.Lock()
+	defer r.fetching.Unlock()
+	r.names, r.complete = nil, true
+	r.hub.directory.fetch.Store(nil)
 }
 
 // fetch raises one stored host, unless it is up or there is none.

@@ -69,6 +69,7 @@ type Registry struct {
 	fetching sync.RWMutex      // held for reading by who fetches a host
 	complete bool              // every stored host is up
 	names    []messages.HostID // sorted, as the key index holds them
+	up       func()            // told of the end; may be nil
 }
 
 // Receive implements actor.Receiver.

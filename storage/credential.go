@@ -30,10 +30,17 @@ func (d *decoder) key(key []byte) messages.Key {
 	return k
 }
 
-// EachKey calls fn for every key, revoked ones included, until fn fails. Keys
-// of one host come together; otherwise the order says nothing.
-func (db *DB) EachKey(fn func(messages.Key) error) error {
-	return each(db, query{prefix: []byte{prefixKey}}, (*decoder).key, fn)
+// EachKey calls fn for every key, revoked ones included, until fn fails: those
+// of the hosts from one on ("" is all) up to, not including, another ("" is no
+// end). They come in the order of their hosts; a customer's belong to host "".
+func (db *DB) EachKey(from, until messages.HostID, fn func(messages.Key) error) error {
+	q := query{prefix: []byte{prefixKey}, from: textKey(prefixKey, from)}
+	return each(db, q, (*decoder).key, func(k messages.Key) error {
+		if until != "" && k.HostID >= until {
+			return errStop
+		}
+		return fn(k)
+	})
 }
 
 // Keys lists the keys of a host, revoked ones included.

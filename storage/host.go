@@ -2,7 +2,9 @@ package storage
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -70,6 +72,9 @@ func (db *DB) Hosts(f HostFilter, after messages.HostID, limit int) ([]HostRow, 
 	if f.CustomerID != "" {
 		prefix = string(f.CustomerID) + "-"
 	}
+	if f.Phase != nil {
+		return db.hostsIn(*f.Phase, prefix, f, after, limit)
+	}
 	var rows []HostRow
 	err := db.joinHosts(prefix, after, func(h messages.Host, s messages.HostState) error {
 		if r := (HostRow{h, s}); f.match(&r) {
@@ -79,6 +84,42 @@ func (db *DB) Hosts(f HostFilter, after messages.HostID, limit int) ([]HostRow, 
 			return errStop
 		}
 		return nil
+	})
+	return rows, err
+}
+
+// hostsIn lists hosts of one phase. They may be few among very many: states are
+// walked alone, and only one of the phase is read as a whole, with its host.
+func (db *DB) hostsIn(p messages.Phase, prefix string, f HostFilter, after messages.HostID, limit int) (rows []HostRow, err error) {
+	q := query{prefix: textKey(prefixState, prefix)}
+	if after != "" {
+		q.from = slices.MaxFunc([][]byte{q.prefix, behind(prefixState, after)}, bytes.Compare)
+	}
+	err = db.view(func(txn *badger.Txn) error {
+		return walk(txn, q, func(key, value []byte) error {
+			payload, err := unseal(key, value)
+			if err != nil || len(payload) == 0 || messages.Phase(payload[0]) != p {
+				return err
+			}
+			s, err := decode(key, value, (*decoder).state)
+			if err != nil {
+				return err
+			}
+			h, err := get(txn, &decoder{}, textKey(prefixHost, s.ID), (*decoder).host)
+			if errors.Is(err, ErrNotFound) {
+				return nil // a state without host is passed by
+			}
+			if err != nil {
+				return err
+			}
+			if r := (HostRow{h, s}); f.match(&r) {
+				rows = append(rows, r)
+			}
+			if limit > 0 && len(rows) >= limit {
+				return errStop
+			}
+			return nil
+		})
 	})
 	return rows, err
 }

@@ -58,3 +58,7 @@ type Ack struct {
 
 // Body is the report's body, byte for byte as it was sent.
 func (a Ack) Body() []byte { return a.Host.appendBody(nil, a.Sequence, a.At) }
+
+// FirstBody is the body of a first report at an instant (seconds of Unix time),
+// for a store that is filled without a hub. The host's next report is its own first.
+func (h *Host) FirstBody(at int64) []byte { return h.appendBody(nil, 1, at) }

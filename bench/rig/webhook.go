@@ -46,12 +46,17 @@ func StartWebhooks() (*Webhooks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive webhooks: %w", err)
 	}
-	var key [24]byte
-	rand.Read(key[:])
-	w := &Webhooks{Secret: secretPrefix + base64.StdEncoding.EncodeToString(key[:]), addr: l.Addr().String()}
+	w := &Webhooks{Secret: WebhookSecret(), addr: l.Addr().String()}
 	w.server = &http.Server{Handler: w}
 	go w.server.Serve(l)
 	return w, nil
+}
+
+// WebhookSecret makes a secret of the form that routes take.
+func WebhookSecret() string {
+	var key [24]byte
+	rand.Read(key[:])
+	return secretPrefix + base64.StdEncoding.EncodeToString(key[:])
 }
 
 // URL is where notifications go.

@@ -76,6 +76,7 @@ func Start(cfg config.Config, version string, log zerolog.Logger) (*App, error) 
 
 // open is Start with a store.
 func (a *App) open(global messages.Secret) error {
+	loaded := load()
 	keys := &auth.Keys{}
 	a.keys = keys
 	keys.SetGlobal(messages.HashKey([]byte(global.Reveal())))
@@ -83,7 +84,7 @@ func (a *App) open(global messages.Secret) error {
 	if err != nil {
 		return fmt.Errorf("read the past: %w", err)
 	}
-	names, err := loadKeys(a.db, keys, past.Hosts)
+	names, err := loadKeys(a.db, keys, past.Hosts, past.Customers)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
@@ -91,7 +92,7 @@ func (a *App) open(global messages.Secret) error {
 	a.hub, err = actors.NewHub(actors.Config{
 		Rules: rules(&a.cfg), GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
 		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Names: names, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
-		Past: past, Log: a.log, Fatal: a.fail,
+		Past: past, Log: a.log, Up: loaded, Fatal: a.fail,
 	})
 	if err != nil {
 		return err
