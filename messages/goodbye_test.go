@@ -1,7 +1,6 @@
 package messages
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -54,15 +53,3 @@ func TestInvalidGoodbyesAreRefusedByField(t *testing.T) {
 }
 
 func rep(s string, n int) string { return strings.Repeat(s, n) }
-
-// As TestScanAgreesWithDecodeOnDamagedReports.
-func TestGoodbyesAgreeWhenDamaged(t *testing.T) {
-	var docs [][]byte
-	for _, name := range []string{"full", "least", "limits", "unknown"} {
-		docs = append(docs, []byte(goodbyes[name]))
-	}
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 5_000 {
-		agreeOnGoodbye(t, damage(random, docs))
-	}
-}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"math"
-	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +125,8 @@ func obviousGoodbye(body []byte) (Goodbye, error) {
 }
 
 // agree fails unless Scan and Decode have one verdict and one summary for body.
-func agree(t *testing.T, body []byte) {
+// taken is that verdict.
+func agree(t testing.TB, body []byte) (taken bool) {
 	t.Helper()
 	var got Summary
 	scanErr := Scan(body, &got)
@@ -136,19 +137,20 @@ func agree(t *testing.T, body []byte) {
 	if scanErr != nil {
 		checkError(t, scanErr)
 		checkError(t, decodeErr)
-		return
+		return false
 	}
-	if want := summarize(r, body); show(want) != show(got) {
+	if want := summarize(r, body); want != got && show(want) != show(got) {
 		t.Fatalf("Scan (-want +got):\n%s%.300q", cmp.Diff(show(want), show(got)), body)
 	}
 	guests, err := DecodeGuests(body)
-	if err != nil || !cmp.Equal([]Guest(r.Guests), guests) {
+	if err != nil || !reflect.DeepEqual([]Guest(r.Guests), guests) {
 		t.Fatalf("DecodeGuests: %v, %v; Decode: %v", guests, err, r.Guests)
 	}
 	facts, err := DecodeFacts(body)
-	if diff := cmp.Diff(onlyFacts(r), facts, cmpopts.EquateEmpty()); err != nil || diff != "" {
-		t.Fatalf("DecodeFacts: %v (-want +got):\n%s", err, diff)
+	if want := onlyFacts(r); err != nil || !reflect.DeepEqual(want, facts) && !cmp.Equal(want, facts, cmpopts.EquateEmpty()) {
+		t.Fatalf("DecodeFacts: %v (-want +got):\n%s", err, cmp.Diff(want, facts, cmpopts.EquateEmpty()))
 	}
+	return true
 }
 
 // onlyFacts is what DecodeFacts gives of a report.
@@ -165,7 +167,7 @@ func onlyFacts(r Report) Report {
 }
 
 // checkError holds an error to what an answer may say.
-func checkError(t *testing.T, err error) {
+func checkError(t testing.TB, err error) {
 	t.Helper()
 	var invalid *InvalidError
 	if !errors.As(err, &invalid) || invalid.Problem == "" {
@@ -176,28 +178,8 @@ func checkError(t *testing.T, err error) {
 	}
 }
 
-// Two readers of one contract, written apart, never differ.
-func FuzzScan(f *testing.F) {
-	for _, body := range goldens(f) {
-		f.Add(body)
-	}
-	for _, c := range invalidReports {
-		if len(c.body) < 4096 {
-			f.Add([]byte(c.body))
-		}
-	}
-	f.Fuzz(func(t *testing.T, body []byte) { agree(t, body) })
-}
-
-// As FuzzScan, for goodbyes.
-func FuzzGoodbye(f *testing.F) {
-	for _, body := range goodbyes {
-		f.Add([]byte(body))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) { agreeOnGoodbye(t, body) })
-}
-
-func agreeOnGoodbye(t *testing.T, body []byte) {
+// agreeOnGoodbye is agree for goodbyes.
+func agreeOnGoodbye(t testing.TB, body []byte) (taken bool) {
 	t.Helper()
 	got, err := DecodeGoodbye(body)
 	want, wantErr := obviousGoodbye(body)
@@ -206,67 +188,13 @@ func agreeOnGoodbye(t *testing.T, body []byte) {
 	}
 	if err != nil {
 		checkError(t, err)
-		return
+		return false
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if !reflect.DeepEqual(want, got) {
+		diff := cmp.Diff(want, got)
 		t.Fatalf("DecodeGoodbye (-want +got):\n%s%.300q", diff, body)
 	}
-}
-
-// Small damage to good reports finds what a fuzzer without coverage would: runs
-// in every test, from fixed seeds.
-func TestScanAgreesWithDecodeOnDamagedReports(t *testing.T) {
-	rounds := 50_000
-	if testing.Short() || raceEnabled {
-		rounds = 6_000
-	}
-	docs := [][]byte{}
-	for _, file := range []string{"example", "minimal", "old_agent", "unknown_fields", "hostile_names", "reordered"} {
-		docs = append(docs, goldens(t)["testdata/v1/"+file+".json"])
-	}
-	random := rand.New(rand.NewPCG(1, 2))
-	accepted := 0
-	for range rounds {
-		body := damage(random, docs)
-		agree(t, body)
-		if Scan(body, new(Summary)) == nil {
-			accepted++
-		}
-	}
-	if accepted < rounds/50 || accepted > rounds*9/10 {
-		t.Errorf("%d of %d damaged reports were accepted: the damage is too large or too small", accepted, rounds)
-	}
-}
-
-var splinters = []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, `:`, `0`, `-`, `1`, `.5`, `e9`, `null`, `true`, `{}`, `[]`, `""`, ` `,
-	`\ud800`, `\ude00`, `\u0061`, "\xc3", "\xff", "\x00", "é", `18446744073709551616`, `"vmid":101,`, `"host_id":"a-00000000",`,
-	`"x":1,`, `"status":"running",`, `"spec":null,`, `"guests":[],`, `"reported_at":"1969-12-31T23:59:59.5+23:59",`}
-
-// damage changes a few places of one of docs.
-func damage(random *rand.Rand, docs [][]byte) []byte {
-	b := append([]byte(nil), docs[random.IntN(len(docs))]...)
-	for range 1 + random.IntN(3) {
-		i := random.IntN(len(b) + 1)
-		j := min(len(b), i+random.IntN(4))
-		splinter := splinters[random.IntN(len(splinters))]
-		switch random.IntN(5) {
-		case 0:
-			b = append(b[:i:i], b[j:]...)
-		case 1:
-			b = append(b[:i:i], append([]byte(splinter), b[i:]...)...)
-		case 2:
-			b = append(b[:i:i], append([]byte(splinter), b[j:]...)...)
-		case 3: // a piece of another place
-			other := docs[random.IntN(len(docs))]
-			k := random.IntN(len(other))
-			b = append(b[:i:i], append(append([]byte(nil), other[k:min(len(other), k+random.IntN(40))]...), b[i:]...)...)
-		case 4:
-			if i < len(b) {
-				b[i] ^= 1 << random.IntN(8)
-			}
-		}
-	}
-	return b
+	return true
 }
 
 // What an agent marshals is what the hub reads, and an empty report has no null.

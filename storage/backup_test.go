@@ -141,23 +141,6 @@ func TestDamagedBackupIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzBackupReader holds the reader of backups against rubbish with right checksums
-// far away: it must end, with an error, without taking the memory a length asks
-// for.
-func FuzzBackupReader(f *testing.F) {
-	f.Add([]byte(backupMagic))
-	f.Add([]byte(backupMagic + "R\x00\x00\x00\x01\x7f\xff\xff\xffk"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		in, err := newBackupReader(bytes.NewReader(b))
-		for err == nil {
-			_, _, _, err = in.next()
-		}
-		if !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%v", err)
-		}
-	})
-}
-
 // A restore does not go over something that is there.
 func TestRestoreNeedsAnEmptyDirectory(t *testing.T) {
 	db := openTest(t, t.TempDir())

@@ -39,16 +39,23 @@ func prepare(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read the format: %w", err)
 	}
-	var f format
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil || f.Format != formatName || f.Version < 1 {
-		return fmt.Errorf("%s: %w: not a felhom store's format", path, ErrCorrupt)
+	f, err := parseFormat(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w: not a felhom store's format", path, err)
 	}
 	if f.Version > formatVersion {
 		return fmt.Errorf("%s: %w: store of version %d, this program knows %d", dir, ErrNewer, f.Version, formatVersion)
 	}
 	return migrate(dir, path, f.Version)
+}
+
+func parseFormat(b []byte) (f format, err error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil || f.Format != formatName || f.Version < 1 {
+		return format{}, ErrCorrupt
+	}
+	return f, nil
 }
 
 func migrate(dir, path string, from int) error {

@@ -42,9 +42,17 @@ func readMarks(path string) (marks, error) {
 	if err != nil {
 		return marks{}, fmt.Errorf("read high-water marks: %w", err)
 	}
-	var m marks
+	m, err := parseMarks(b)
+	if err != nil {
+		return marks{}, fmt.Errorf("high-water marks %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// parseMarks takes what encode wrote, and nothing else.
+func parseMarks(b []byte) (m marks, err error) {
 	if err := json.Unmarshal(b, &m); err != nil || !bytes.Equal(m.encode(), b) {
-		return marks{}, fmt.Errorf("high-water marks %s: %w", path, ErrCorrupt)
+		return marks{}, ErrCorrupt
 	}
 	return m, nil
 }

@@ -59,13 +59,20 @@ func (c *Config) readFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
+	if err := c.decode(b); err != nil {
+		return fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *Config) decode(b []byte) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {
-		return fmt.Errorf("read configuration %s: %w", path, decodeError(err))
+		return decodeError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read configuration %s: text after the closing brace", path)
+		return errors.New("text after the closing brace")
 	}
 	return nil
 }

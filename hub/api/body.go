@@ -190,6 +190,7 @@ func (f *inflater) inflate(packed []byte, limit int) ([]byte, error) {
 	}
 	f.body = f.body[:0]
 	for {
+		f.gzip.Multistream(false)
 		if len(f.body) == cap(f.body) {
 			f.grow(limit)
 		}
@@ -199,7 +200,14 @@ func (f *inflater) inflate(packed []byte, limit int) ([]byte, error) {
 		case len(f.body) > limit:
 			return nil, errBodyTooLarge
 		case errors.Is(err, io.EOF):
-			return f.body, nil
+			// The next member is begun here: the reader would take one whose
+			// header breaks off for the end.
+			if f.packed.Len() == 0 {
+				return f.body, nil
+			}
+			if f.gzip.Reset(&f.packed) != nil {
+				return nil, errNotGzip
+			}
 		case err != nil:
 			return nil, errNotGzip
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -29,7 +30,7 @@ func makeCursor(list byte, last string) string {
 
 func readCursor(list byte, cursor string) (string, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) < 2 || b[0] != list {
+	if err != nil || len(b) < 2 || b[0] != list || strings.ContainsAny(cursor, "\r\n") { // base64 skips line ends
 		return "", errBadCursor
 	}
 	return string(b[1:]), nil
