@@ -83,7 +83,7 @@ func (x *round) readBackupTasks(ctx context.Context) error {
 		case b.done:
 		case i >= maxTasks || !b.task.running() && !x.wanted(&b.task):
 			b.done = true
-		case x.left > reserve && x.silent == nil:
+		case x.left > x.reserve && x.silent == nil:
 			x.readDump(ctx, b)
 		}
 	}

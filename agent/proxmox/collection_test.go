@@ -413,7 +413,7 @@ func TestAskingIsBounded(t *testing.T) {
 		t.Fatalf("got %d guests, %d backups, %+v", len(r.Guests), len(r.Backups), r.Sections["backups"])
 	}
 	most, total := 0, 0
-	const cycles = 16
+	const cycles = 20
 	for i := range cycles {
 		advance(15 * time.Minute)
 		now := src.client.Now()
