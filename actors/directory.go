@@ -36,6 +36,18 @@ func (d *directory) get(id messages.HostID) *Host {
 	return d.hosts[id]
 }
 
+// of are the actors of a customer's hosts.
+func (d *directory) of(id messages.CustomerID) (hosts []*Host) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for name, h := range d.hosts {
+		if name.Customer() == id {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
 // count is how many actors are up.
 func (d *directory) count() int {
 	d.mu.RLock()

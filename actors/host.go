@@ -53,7 +53,11 @@ type hostWrite struct {
 	stored  messages.StoredReport
 	asked   answerer // who waits; nil for a deadline
 	waiting []any    // what came meanwhile, in order
+	quiet   bool     // no deadline's: nobody counts it
 }
+
+// ofDeadline reports whether silence, not somebody, made the write.
+func (w *hostWrite) ofDeadline() bool { return w.asked == nil && !w.quiet }
 
 // receive handles one message.
 func (h *Host) receive(m any) {
@@ -64,6 +68,8 @@ func (h *Host) receive(m any) {
 		h.load()
 	case *hostLoaded:
 		h.loaded(m)
+	case *studied:
+		h.studied(m)
 	case dismissed:
 		h.leave(m)
 	case checkDeadline:
@@ -87,6 +93,8 @@ func (h *Host) take(m any) {
 		h.goodbye(m)
 	case checkDeadline:
 		h.expire()
+	case rejudge:
+		h.rejudge()
 	default:
 		h.hub.log.Warn().Str("host", string(h.state.ID)).Type("message", m).Msg("unexpected message")
 	}
@@ -121,6 +129,10 @@ func (h *Host) report(m *record) {
 		w.stored.ReportedAt = time.Unix(0, m.sum.ReportedAt)
 	}
 	w.report, w.events = &w.stored, events
+	if v == fresh && h.remarkable(&m.sum, now) {
+		h.study(w, &studied{now: now, facts: factsHash(&m.sum, h.hub.book.of(h.state.ID)), body: m.body})
+		return
+	}
 	h.commit(w)
 }
 
@@ -171,7 +183,7 @@ func (h *Host) expire() {
 func (h *Host) commit(w *hostWrite) {
 	w.host, w.token, w.state = h, h.hub.token(), &w.next
 	h.writing = w
-	if w.asked == nil {
+	if w.ofDeadline() {
 		h.hub.alarms.began()
 	}
 	h.hub.engine.Send(h.hub.writer, &w.write)
@@ -184,7 +196,7 @@ func (h *Host) settle(m written) {
 		return
 	}
 	h.writing = nil
-	if w.asked == nil {
+	if w.ofDeadline() {
 		h.hub.alarms.ended()
 	}
 	if m.err == nil {
@@ -232,7 +244,7 @@ func (h *Host) leave(m dismissed) {
 		for _, m := range append(w.waiting, w.asked) {
 			refuse(m)
 		}
-		if w.asked == nil {
+		if w.ofDeadline() {
 			h.hub.alarms.ended()
 		}
 	}

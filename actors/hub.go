@@ -21,6 +21,10 @@ type Memory interface {
 	HostState(id messages.HostID) (messages.HostState, error)
 	Host(id messages.HostID) (messages.Host, messages.HostState, error)
 	EachHost(func(messages.Host, messages.HostState) error) error
+	// Standing is the zero value for a host that was never judged.
+	Standing(id messages.HostID) (messages.Standing, error)
+	// Body is a report's body as it was received.
+	Body(at messages.ReportRef) ([]byte, error)
 	// EventsByID returns the events in the order of their ids.
 	EventsByID(ids []messages.EventID) ([]messages.Event, error)
 }
@@ -43,6 +47,7 @@ type Past struct {
 	NewestID  string    // of an event: ids go on behind it; "" when there is none
 	Customers []messages.Customer
 	Routes    []messages.Route
+	Rules     []messages.RuleSettings
 	Pending   []messages.Delivery // by sequence
 }
 
@@ -77,6 +82,7 @@ type Hub struct {
 	alarms    *alarms
 	stored    int // hosts at the start
 	directory *directory
+	book      *ruleBook
 	store     Memory
 	keys      KeyIndex
 	sender    Sender
@@ -99,6 +105,7 @@ func NewHub(cfg Config) (*Hub, error) {
 	h := &Hub{
 		rules: cfg.Rules, groupWait: cfg.GroupWait, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
 		directory: &directory{hosts: make(map[messages.HostID]*Host)},
+		book:      newRuleBook(cfg.Past.Rules),
 		stats:     &Stats{},
 		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
 		log:       cfg.Log.With().Str("component", "hub").Logger(),

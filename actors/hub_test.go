@@ -37,6 +37,9 @@ type fakeStore struct {
 	reports    []messages.StoredReport
 	guests     []messages.GuestsSeen
 	days       []uint32
+	standings  map[messages.HostID]messages.Standing
+	studied    int   // how often a standing was read
+	unreadable error // of a standing
 }
 
 func newFakeStore() *fakeStore {
@@ -44,6 +47,7 @@ func newFakeStore() *fakeStore {
 		hosts:      make(map[messages.HostID]messages.Host),
 		states:     make(map[messages.HostID]messages.HostState),
 		deliveries: make(map[messages.DeliveryID]messages.Delivery),
+		standings:  make(map[messages.HostID]messages.Standing),
 	}
 }
 
@@ -127,7 +131,12 @@ func (f *fakeStore) apply(b *messages.Batch) {
 	for _, s := range b.Hosts {
 		f.states[s.ID] = s
 	}
+	for _, s := range b.Standings {
+		f.standings[s.HostID] = s
+	}
+	f.past.Rules = append(f.past.Rules, b.PutRules...)
 	for _, id := range b.DelHosts {
+		delete(f.standings, id)
 		delete(f.hosts, id)
 		delete(f.states, id)
 	}
@@ -139,6 +148,24 @@ func (f *fakeStore) apply(b *messages.Batch) {
 	for _, id := range b.DelRoutes {
 		f.past.Routes = slices.DeleteFunc(f.past.Routes, func(x messages.Route) bool { return x.ID == id })
 	}
+}
+
+func (f *fakeStore) Standing(id messages.HostID) (messages.Standing, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.studied++
+	s := f.standings[id]
+	s.Guests, s.Problems, s.Sections = slices.Clone(s.Guests), slices.Clone(s.Problems), slices.Clone(s.Sections)
+	return s, f.unreadable
+}
+
+func (f *fakeStore) Body(at messages.ReportRef) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.reports) - 1; i >= 0; i-- { // tests ask for the newest
+		return f.reports[i].Body, nil
+	}
+	return nil, ErrNotFound
 }
 
 func (f *fakeStore) HostState(id messages.HostID) (messages.HostState, error) {
@@ -326,6 +353,7 @@ func (w *scene) kill() {
 	old.mu.Lock()
 	w.store.past, w.store.hosts, w.store.states = old.past, maps.Clone(old.hosts), maps.Clone(old.states)
 	w.store.events, w.store.deliveries, w.store.reports = old.events, maps.Clone(old.deliveries), old.reports
+	w.store.standings = maps.Clone(old.standings)
 	old.broken = errors.New("killed")
 	old.mu.Unlock()
 	w.hub.stopping.Store(true)

@@ -72,6 +72,7 @@ func (o RemoveCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Contex
 	}
 	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}}, func(*actor.Context) {
 		delete(r.customers, o.ID)
+		r.hub.book.change(messages.RuleSettings{CustomerID: o.ID})
 		r.hub.stats.Customers.Add(-1)
 	}, nil
 }
@@ -100,6 +101,7 @@ func (o RemoveHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), 
 			known.hosts--
 		}
 		r.hub.keys.Forget(o.ID)
+		r.hub.book.change(messages.RuleSettings{HostID: o.ID})
 	}, nil
 }
 

@@ -148,5 +148,5 @@ func wants(r *messages.Route, e *messages.Event) bool {
 	if len(r.Events) > 0 {
 		return slices.Contains(r.Events, e.Type)
 	}
-	return e.Type.Severity() >= r.MinSeverity
+	return e.Severity() >= r.MinSeverity
 }

@@ -47,12 +47,13 @@ type write struct {
 	host  *Host      // is told in place of from
 	token uint64     // comes back in written
 
-	state  *messages.HostState // Last is set by the writer when there is a report
-	report *messages.StoredReport
-	guests *messages.GuestsSeen
-	events []messages.Event // ids and sequences are set by the writer
-	seal   *messages.Delivery
-	more   *messages.Batch // everything else, merged as it is
+	state    *messages.HostState // Last is set by the writer when there is a report
+	report   *messages.StoredReport
+	guests   *messages.GuestsSeen
+	standing *messages.Standing
+	events   []messages.Event // ids and sequences are set by the writer
+	seal     *messages.Delivery
+	more     *messages.Batch // everything else, merged as it is
 }
 
 // written is the writer's answer: err is nil when the write is durable, and Is
@@ -253,9 +254,15 @@ func (w *Writer) fits() (n, reports int) {
 			reports++
 			bytes += len(m.report.Body)
 		}
+		if m.standing != nil {
+			bytes += bytesOfGuest * (len(m.standing.Guests) + len(m.standing.Problems))
+		}
 	}
 	return n, reports
 }
+
+// bytesOfGuest is about what a host's standing takes for a guest.
+const bytesOfGuest = 150
 
 // rows is about how many rows of the store a write touches.
 func (m *write) rows() int {
@@ -283,6 +290,9 @@ func (w *Writer) add(b *cut, m *write) {
 	}
 	if m.guests != nil {
 		b.Guests = append(b.Guests, *m.guests)
+	}
+	if m.standing != nil {
+		b.Standings = append(b.Standings, *m.standing)
 	}
 	for _, e := range m.events {
 		w.assigned.event++
@@ -312,6 +322,7 @@ func merge(b *messages.Batch, m *messages.Batch) {
 	b.PutHosts = append(b.PutHosts, m.PutHosts...)
 	b.PutKeys = append(b.PutKeys, m.PutKeys...)
 	b.PutRoutes = append(b.PutRoutes, m.PutRoutes...)
+	b.PutRules = append(b.PutRules, m.PutRules...)
 	b.DelCustomers = append(b.DelCustomers, m.DelCustomers...)
 	b.DelHosts = append(b.DelHosts, m.DelHosts...)
 	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)

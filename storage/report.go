@@ -86,6 +86,10 @@ func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, erro
 	return nil, ErrNotFound
 }
 
+// Body is the body of the report at a place in the history. Errors: ErrNotFound when
+// its day was dropped, ErrCorrupt.
+func (db *DB) Body(at messages.ReportRef) ([]byte, error) { return db.body(at) }
+
 func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
 	err = db.blob(at, func(b *blob) error {
 		v, err := b.body(int(at.Entry))

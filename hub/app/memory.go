@@ -26,6 +26,16 @@ func (m memory) Host(id messages.HostID) (messages.Host, messages.HostState, err
 	return h, s, err
 }
 
+// Standing implements actors.Memory. One that is damaged is as none: the rules begin
+// anew with what the next report says.
+func (m memory) Standing(id messages.HostID) (messages.Standing, error) {
+	s, err := m.DB.Standing(id)
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
+		return messages.Standing{}, nil
+	}
+	return s, err
+}
+
 // EventsByID implements actors.Memory.
 func (m memory) EventsByID(ids []messages.EventID) ([]messages.Event, error) {
 	events := make([]messages.Event, len(ids))
@@ -62,6 +72,7 @@ func (m memory) past() (actors.Past, error) {
 	err := cmp.Or(
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
 		m.EachRoute(func(r messages.Route) error { p.Routes = append(p.Routes, r); return nil }),
+		m.EachRules(func(s messages.RuleSettings) error { p.Rules = append(p.Rules, s); return nil }),
 		m.EachPendingDelivery(func(d messages.Delivery) error { p.Pending = append(p.Pending, d); return nil }),
 	)
 	return p, err

@@ -1,0 +1,107 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+
+	"felhom.eu/messages"
+)
+
+// unknownFor is how long a collection that was known may be unknown.
+const unknownFor = 24 * 3600
+
+// watchedSections are the collections that a rule needs.
+var watchedSections = []string{
+	messages.SectionGuests, messages.SectionStorageTargets, messages.SectionBackups, messages.SectionPBSSnapshots,
+	messages.SectionPBSDatastores, messages.SectionRestoreTests, messages.SectionDisks, messages.SectionZFSPools,
+}
+
+// knows reports whether a report vouches for a collection. An agent that says
+// nothing of it vouches for what it lists, and for the guests, which every agent
+// lists.
+func knows(r *messages.Report, section string) bool {
+	switch r.Sections[section].Status {
+	case messages.SectionOK:
+		return true
+	case "":
+		return section == messages.SectionGuests || count(r, section) > 0
+	}
+	return false
+}
+
+func count(r *messages.Report, section string) int {
+	switch section {
+	case messages.SectionStorageTargets:
+		return len(r.StorageTargets)
+	case messages.SectionBackups:
+		return len(r.Backups)
+	case messages.SectionPBSSnapshots:
+		return len(r.PBSSnapshots)
+	case messages.SectionPBSDatastores:
+		return len(r.PBSDatastores)
+	case messages.SectionRestoreTests:
+		return len(r.RestoreTests)
+	case messages.SectionDisks:
+		return len(r.Disks)
+	case messages.SectionZFSPools:
+		return len(r.ZFSPools)
+	}
+	return 0
+}
+
+func (j *judge) knows(section string) bool { return knows(j.r, section) }
+
+// sections notes since when each collection is unknown, and tells of one that was
+// known and stays so.
+func (j *judge) sections() {
+	for _, name := range watchedSections {
+		s := j.section(name)
+		if j.knows(name) {
+			if s == nil {
+				j.Sections = append(j.Sections, messages.SectionStanding{Name: name, KnownAt: j.now})
+				continue
+			}
+			s.UnknownSince = 0
+			j.healthy(messages.RuleSection, named(name), name+" can be read again")
+			continue
+		}
+		if s == nil { // never known: not missed
+			continue
+		}
+		if s.UnknownSince == 0 {
+			s.UnknownSince = j.now
+		}
+		if left := s.UnknownSince + unknownFor - j.now; left > 0 {
+			j.wait(left)
+			continue
+		}
+		j.failing(messages.RuleSection, named(name), alarm{
+			typ: messages.SectionLost, severity: messages.SeverityWarning, reason: j.r.Sections[name].Detail,
+			words: fmt.Sprintf("%s unknown for a day: %s", name, why(j.r.Sections[name].Status)),
+		})
+	}
+}
+
+func why(s messages.SectionStatus) string {
+	switch s {
+	case messages.SectionDenied:
+		return "access denied"
+	case messages.SectionFailed:
+		return "reading failed"
+	case messages.SectionNotConfigured:
+		return "not configured any more"
+	}
+	return "the agent does not say"
+}
+
+func (j *judge) section(name string) *messages.SectionStanding {
+	return sectionOf(j.Standing, name)
+}
+
+func sectionOf(s *messages.Standing, name string) *messages.SectionStanding {
+	i := slices.IndexFunc(s.Sections, func(s messages.SectionStanding) bool { return s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &s.Sections[i]
+}
