@@ -17,8 +17,15 @@ import (
 // apart.
 const sameBackup = 2 * time.Minute
 
+// overlap is how much older than a good backup of the same guest a task may be and
+// still be looked into: a guest may be backed up to several storages in turn.
+const overlap = 48 * time.Hour
+
 // past is what tasks told of one guest's backups.
-type past struct{ good, last *attempt }
+type past struct {
+	last *attempt
+	good map[string]*attempt // the newest good one on each storage
+}
 
 // note adds an attempt that ended.
 func (p *past) note(a attempt) {
@@ -26,9 +33,19 @@ func (p *past) note(a attempt) {
 		p.last = &a
 	}
 	good := a.result == messages.BackupOK || a.result == messages.BackupWarnings
-	if good && (p.good == nil || !a.at.Before(p.good.at)) {
-		p.good = &a
+	if have := p.good[a.storage]; good && (have == nil || !a.at.Before(have.at)) {
+		if p.good == nil {
+			p.good = map[string]*attempt{}
+		}
+		p.good[a.storage] = &a
 	}
+}
+
+// newest are the good backups, newest first.
+func (p *past) newest() []*attempt {
+	return slices.SortedFunc(maps.Values(p.good), func(a, b *attempt) int {
+		return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.storage, b.storage))
+	})
 }
 
 // backupTask is a vzdump task whose log is being read.
@@ -66,7 +83,7 @@ func (x *round) readBackupTasks(ctx context.Context) error {
 		case b.done:
 		case i >= maxTasks || !b.task.running() && !x.wanted(&b.task):
 			b.done = true
-		case x.left > reserve && x.silent == nil:
+		case x.left > x.reserve && x.silent == nil:
 			x.readDump(ctx, b)
 		}
 	}
@@ -79,7 +96,7 @@ func (x *round) wanted(t *task) bool {
 	start := unix(t.Start)
 	newer := func(id messages.VMID) bool {
 		p := x.pasts[id]
-		return p != nil && p.good != nil && p.good.at.After(start)
+		return p != nil && p.good != nil && p.newest()[0].at.After(start.Add(overlap))
 	}
 	if id := t.vmid(); id != 0 {
 		return !newer(id) && (x.seen.guests[id] != nil || x.seen.err != nil)
@@ -175,12 +192,12 @@ func (x *round) backups(guests []messages.Guest, ofGuests messages.Section, task
 	if section, bad := x.unseen(tasksErr, path("nodes", x.node), "Sys.Audit"); bad {
 		return nil, section
 	}
-	running, book := x.running(), x.keptJobs.value
+	running, book, pools := x.running(), x.keptJobs.value, x.perms.below("/pool", "Pool.Audit")
 	list := make(messages.Items[messages.Backup], 0, len(guests))
 	var unproved messages.VMID // a guest without any good backup
 	for _, g := range guests {
 		b := x.backup(g, running[g.VMID])
-		b.InJob = book.covers(g.VMID, x.node, x.seen.pool(g.VMID))
+		b.InJob = book.covers(g.VMID, x.node, x.seen.pool(g.VMID), pools)
 		if b.NewestGoodAt == nil && unproved == 0 {
 			unproved = g.VMID
 		}
@@ -243,7 +260,7 @@ func (x *round) backup(g messages.Guest, running *attempt) messages.Backup {
 	if p == nil {
 		p = &past{}
 	}
-	x.putGood(&b, p.good)
+	x.putGood(&b, p)
 	last := cmp.Or(running, p.last)
 	if last != nil {
 		b.LastResult, b.LastAt, b.LastSeconds, b.LastError = last.result, utc(last.at), last.seconds, discreet(x.clean(last.problem))
@@ -257,10 +274,16 @@ func (x *round) backup(g messages.Guest, running *attempt) messages.Backup {
 
 // putGood fills in the newest good backup: of the tasks' and the storages' the
 // newest that is still there.
-func (x *round) putGood(b *messages.Backup, good *attempt) {
-	if good != nil && !x.pruned(good) {
-		b.NewestGoodAt, b.Volume, b.Storage = utc(good.at), x.clean(good.archive), x.clean(good.storage)
-		b.SizeBytes, b.Evidence = good.size, messages.EvidenceTask
+func (x *round) putGood(b *messages.Backup, p *past) {
+	storage := ""
+	for _, a := range p.newest() {
+		if x.pruned(a) {
+			continue
+		}
+		storage = a.storage
+		b.NewestGoodAt, b.Volume, b.Storage = utc(a.at), x.clean(a.archive), x.clean(a.storage)
+		b.SizeBytes, b.Evidence = a.size, messages.EvidenceTask
+		break
 	}
 	for _, name := range sortedKeys(x.listings) {
 		l, _ := x.listings[name].get(x.now, x.period)
@@ -271,7 +294,10 @@ func (x *round) putGood(b *messages.Backup, good *attempt) {
 		b.Count += v.count
 		switch {
 		case v.at.IsZero() || v.kind != "" && v.kind != b.Kind:
-		case b.NewestGoodAt != nil && b.Evidence == messages.EvidenceTask && near(v.at, *b.NewestGoodAt):
+		case b.Evidence == messages.EvidenceTask && near(v.at, *b.NewestGoodAt):
+			if storage != "" && storage != name {
+				continue
+			}
 			b.Volume, b.Storage, b.SizeBytes = v.volid, name, cmp.Or(v.size, b.SizeBytes)
 		case b.NewestGoodAt == nil || v.at.After(*b.NewestGoodAt):
 			b.NewestGoodAt, b.Volume, b.Storage, b.SizeBytes, b.Evidence = utc(v.at), v.volid, name, v.size, messages.EvidenceStorage

@@ -93,9 +93,10 @@ func (j *jobRow) selection() string {
 }
 
 // covers reports whether an enabled job on the node includes the guest; nil when
-// that is not known. Proxmox's own list of guests without a job counts disabled
+// that is not known. pool is the guest's, "" for none, and sure says that it would
+// be shown. Proxmox's own list of guests without a job counts disabled
 // jobs as jobs, so it only ever proves that there is none.
-func (b *jobBook) covers(id messages.VMID, node, pool string) *bool {
+func (b *jobBook) covers(id messages.VMID, node, pool string, sure bool) *bool {
 	yes, no := true, false
 	if !b.asked[id] {
 		return nil
@@ -108,7 +109,7 @@ func (b *jobBook) covers(id messages.VMID, node, pool string) *bool {
 		j := &b.jobs[i]
 		runs := j.enabled() && (j.Node == "" || j.Node == node)
 		switch {
-		case j.Pool != "" && pool == "":
+		case j.Pool != "" && pool == "" && !sure:
 			pooled = pooled || runs
 			disabled = disabled || !runs
 		case !j.includes(id, pool):

@@ -110,7 +110,7 @@ func (x *round) readRestoreTasks(ctx context.Context) error {
 		switch {
 		case i >= maxRestores:
 			delete(x.restores, t.task.UPID)
-		case t.done || x.left <= reserve:
+		case t.done || x.left <= x.reserve:
 		default:
 			if err := t.read(ctx, x, t.line); err != nil && !silent(api2.KindOf(err)) {
 				t.done = true // and of an unknown guest

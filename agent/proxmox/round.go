@@ -18,8 +18,8 @@ const (
 	allowance = 8
 	// firstAllowance is that of the first report, when nothing is known yet.
 	firstAllowance = 80
-	// reserve is what logs leave of it to what is asked for once a period.
-	reserve = 4
+	// maxReserve is the most that logs leave of it to what is due once a period.
+	maxReserve = 4
 )
 
 // round is one collection under way: what was seen, and what may still be asked.
@@ -31,6 +31,7 @@ type round struct {
 	perms    permissions
 	permsErr error // why perms are unknown
 	left     int   // of the allowance
+	reserve  int   // what logs leave of it
 	silent   error // why pvedaemon is not asked any more
 }
 
@@ -44,15 +45,16 @@ func (s *Source) collections(ctx context.Context, node string, seen *survey, r *
 		x.silent = seen.err
 	}
 	set := func(name string, section messages.Section) { r.Sections[name] = section }
+	x.reserve = min(maxReserve, x.due())
 	var section messages.Section
 
 	r.AuditTail, section = x.auditTail(ctx)
 	set(messages.SectionAuditTail, section)
 	r.Cluster, section = x.cluster(ctx)
 	set(messages.SectionCluster, section)
+	tasksErr := x.readBackupTasks(ctx)
 	r.RestoreTests, section = x.restoreTests(ctx)
 	set(messages.SectionRestoreTests, section)
-	tasksErr := x.readBackupTasks(ctx)
 	x.readJobs(ctx)
 	r.Disks, section = x.disks(ctx)
 	set(messages.SectionDisks, section)
@@ -67,6 +69,25 @@ func (s *Source) collections(ctx context.Context, node string, seen *survey, r *
 	set(messages.SectionBackupJobs, section)
 	r.Backups, section = x.backups(r.Guests, r.Sections[messages.SectionGuests], tasksErr)
 	set(messages.SectionBackups, section)
+}
+
+// due is how many questions that are asked once a period are due.
+func (x *round) due() (n int) {
+	if x.keptJobs.due(x.now, x.period) {
+		n += 2
+	}
+	if x.keptDisks.due(x.now, x.period) {
+		n++
+	}
+	if x.keptPools.due(x.now, x.period) {
+		n++
+	}
+	for _, l := range x.listings {
+		if l.due(x.now, x.period) {
+			n++
+		}
+	}
+	return n
 }
 
 // fetch asks for a list. pvedaemon is asked nothing more in this round once it

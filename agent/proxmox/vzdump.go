@@ -140,13 +140,17 @@ func (l *vzdumpLog) within(at time.Time) bool {
 }
 
 // instant is a local time of the log, which names no zone. It is taken in the
-// agent's zone, the node's own in the usual case. When that does not fit into the task's
-// time, or the clock went back in between, it is the first instant that fits and
-// shows the same minutes: zones differ by quarters of an hour.
+// agent's zone, the node's own in the usual case; of the hour that comes twice
+// when clocks go back, the first that fits. When it is not in the task's time, the
+// node is elsewhere: then it is the first instant that is, and shows the same
+// minutes, as zones differ by quarters of an hour.
 func (l *vzdumpLog) instant(text string) time.Time {
 	at, err := time.ParseInLocation(time.DateTime, text, l.zone)
 	if err != nil {
 		return l.from
+	}
+	if early := at.Add(-time.Hour); early.Format(time.DateTime) == text && l.within(early) {
+		return early
 	}
 	if l.within(at) {
 		return at

@@ -84,7 +84,7 @@ func (rep *report) memoryChart() *plot.Chart {
 	}
 	return &plot.Chart{
 		Title: "Memory of the hub against its number of hosts",
-		Note:  "After a restart, every host's actor up; " + rep.where(),
+		Note:  "After a restart and the collector's next cycle, every host's actor up; " + rep.where(),
 		X:     plot.Axis{Label: "hosts"}, Y: plot.Axis{Label: "resident memory, MiB"},
 		Series: []plot.Series{
 			{Name: fmt.Sprintf("floor: %.0f bytes a host", promised.host.Floor), Color: boundColor, Dashed: true, Points: bound},

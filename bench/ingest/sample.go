@@ -61,11 +61,11 @@ func p99(s sample) float64       { return s.P99 }
 // measureRounds runs all contenders in turn, round after round.
 func (b *bench) measureRounds(ctx context.Context) ([]*row, error) {
 	cs := b.contenders(b.o)
-	rows := make([]*row, len(cs))
+	var rows []*row
 	for round := range b.o.rounds {
 		for i, c := range cs {
 			if round == 0 {
-				rows[i] = &row{Name: c.name, Connections: c.connections, Rate: c.rate}
+				rows = append(rows, &row{Name: c.name, Connections: c.connections, Rate: c.rate})
 			}
 			s, err := b.measure(ctx, c, b.o.length)
 			if err != nil {
