@@ -7,18 +7,26 @@ import (
 	"felhom.eu/messages"
 )
 
-// maxDeliveryEvents bounds one message; what is over begins the next.
-const maxDeliveryEvents = 500
+const (
+	// maxDeliveryEvents bounds one message; what is over begins the next.
+	maxDeliveryEvents = 500
+	// maxApart is how many customers' events wait apart on one route, while it keeps up.
+	maxApart = 16
+)
 
 // outbox is the rule by which events become deliveries. It runs where batches
 // are cut, so that an event and its deliveries are one write.
 //
 // The events of one customer on one route wait together: the first opens a
-// delivery, later ones join until wait has passed or the route seals it.
+// delivery, later ones join until wait has passed, the route seals it, or it is
+// full. On a route of the operator's on which many customers' wait at once, those
+// of all the others wait together: what befalls them all is one cause to him, and
+// the number of messages is bounded by that of the events, not of the customers.
 type outbox struct {
 	wait     time.Duration
 	routes   []messages.Route
 	open     map[pairing]*openDelivery
+	apart    map[messages.RouteID]int              // how many are open, by route
 	unsealed map[messages.DeliveryID]*openDelivery // those that are not durably sealed: the open ones, and more
 	dirty    []*openDelivery                       // changed since the last batch, in order
 	size     int                                   // about how many rows of the store dirty would touch
@@ -34,6 +42,7 @@ func newOutbox(wait time.Duration, routes []messages.Route) outbox {
 	return outbox{
 		wait: wait, routes: routes,
 		open:     make(map[pairing]*openDelivery),
+		apart:    make(map[messages.RouteID]int),
 		unsealed: make(map[messages.DeliveryID]*openDelivery),
 	}
 }
@@ -47,8 +56,36 @@ type pairing struct {
 func (o *outbox) tell(e messages.Event, now time.Time, number func() (messages.DeliveryID, uint64)) {
 	for i := range o.routes {
 		if r := &o.routes[i]; wants(r, &e) {
-			o.join(pairing{r.ID, e.CustomerID}, e.ID, now, number)
+			o.join(o.pair(r, e.CustomerID, now), e.ID, now, number)
 		}
+	}
+}
+
+// pair is what an event of a customer waits with on a route.
+func (o *outbox) pair(r *messages.Route, customer messages.CustomerID, now time.Time) pairing {
+	own := pairing{r.ID, customer}
+	if d := o.open[own]; r.CustomerID != "" || d != nil && now.Before(d.DueAt) {
+		return own
+	}
+	if o.apart[r.ID] >= maxApart {
+		return pairing{r.ID, ""}
+	}
+	return own
+}
+
+// begin opens a delivery to further events, in place of the one before.
+func (o *outbox) begin(p pairing, d *openDelivery) {
+	if o.open[p] == nil {
+		o.apart[p.route]++
+	}
+	o.open[p], o.unsealed[d.ID] = d, d
+}
+
+// end closes the open one.
+func (o *outbox) end(p pairing) {
+	delete(o.open, p)
+	if o.apart[p.route]--; o.apart[p.route] == 0 {
+		delete(o.apart, p.route)
 	}
 }
 
@@ -61,12 +98,16 @@ func (o *outbox) join(p pairing, e messages.EventID, now time.Time, number func(
 			State: messages.DeliveryPending, CreatedAt: now.UTC(), DueAt: now.Add(o.wait).UTC(), Sealed: o.wait <= 0,
 		}}
 		if o.wait > 0 {
-			o.open[p], o.unsealed[id] = d, d
+			o.begin(p, d)
 		}
 	}
 	d.Events = append(d.Events, e)
 	o.touch(d)
 	o.size++
+	if len(d.Events) == maxDeliveryEvents && !d.Sealed { // nothing to wait for
+		d.Sealed, d.DueAt = true, now.UTC()
+		o.end(p)
+	}
 }
 
 // seal closes a delivery to further events. The outbox's own copy, when it has
@@ -78,7 +119,7 @@ func (o *outbox) seal(d messages.Delivery) {
 		own = &openDelivery{Delivery: d}
 	}
 	if o.open[p] == own {
-		delete(o.open, p)
+		o.end(p)
 	}
 	own.Sealed = true
 	o.touch(own)
@@ -127,6 +168,7 @@ func (o *outbox) committed(ds []messages.Delivery) {
 // opens a new delivery; the route seals the old ones.
 func (o *outbox) reset() {
 	clear(o.open)
+	clear(o.apart)
 	o.dirty, o.size = o.dirty[:0], 0
 	for id, d := range o.unsealed {
 		if d.Events = d.Events[:d.durable]; d.durable == 0 {

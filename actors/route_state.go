@@ -44,6 +44,9 @@ func (s *routeState) put(d messages.Delivery, now Instant) (added bool) {
 	})
 	if known {
 		s.queue[i].Delivery = d
+		if d.Sealed { // it is full: nothing joins it any more
+			s.queue[i].due = min(s.queue[i].due, now.Mono)
+		}
 		return false
 	}
 	if i == 0 && s.held {

@@ -70,3 +70,47 @@ func TestOutageOfAllFitsTheStore(t *testing.T) {
 		}
 	})
 }
+
+// What befalls many customers at once is told to the operator in a number of
+// messages that their events bound; a customer's own route hears of it alone.
+func TestOutboxBoundsTheMessagesOfAStorm(t *testing.T) {
+	const customers, each = 200, 30
+	o := newOutbox(30*time.Second, []messages.Route{{ID: "operator"}, {ID: "own", CustomerID: "c7"}})
+	now, n := time.Unix(1e9, 0), uint64(0)
+	number := func() (messages.DeliveryID, uint64) { n++; return messages.DeliveryID(fmt.Sprint("d", n)), n }
+	for i := range customers * each {
+		c := messages.CustomerID(fmt.Sprint("c", i%customers))
+		o.tell(messages.Event{ID: messages.EventID(fmt.Sprint("e", i)), CustomerID: c, Type: messages.HostDown}, now, number)
+	}
+	told, count := map[messages.EventID]int{}, map[messages.RouteID]int{}
+	for _, d := range o.changed() {
+		count[d.RouteID]++
+		if len(d.Events) > maxDeliveryEvents || d.Sealed != (len(d.Events) == maxDeliveryEvents) || d.Sealed && !d.DueAt.Equal(now) {
+			t.Errorf("%s has %d events, sealed %t, due %v", d.ID, len(d.Events), d.Sealed, d.DueAt)
+		}
+		if d.RouteID == "own" {
+			if d.CustomerID != "c7" || len(d.Events) != each {
+				t.Errorf("the customer's route is told %d events of %q", len(d.Events), d.CustomerID)
+			}
+			continue
+		}
+		for _, e := range d.Events {
+			told[e]++
+		}
+	}
+	if most := maxApart + customers*each/maxDeliveryEvents + 1; count["operator"] > most || count["own"] != 1 {
+		t.Errorf("deliveries by route %v, want at most %d for the operator, 1 for the customer", count, most)
+	}
+	if len(told) != customers*each {
+		t.Errorf("%d events told, want %d", len(told), customers*each)
+	}
+	for p, d := range o.open { // and afterwards customers have their own again
+		o.seal(d.Delivery)
+		if o.open[p] != nil {
+			t.Errorf("%v is open after its seal", p)
+		}
+	}
+	if len(o.apart) != 0 {
+		t.Errorf("counted as open: %v", o.apart)
+	}
+}

@@ -60,7 +60,7 @@ func fleet(n int) (hs []*Host) {
 // A report must be what an agent sends: about 2 KiB, eight guests, and the
 // host's own values where they belong. Otherwise every figure is of something else.
 func TestReportIsRealisticAndTheHostsOwn(t *testing.T) {
-	for i, h := range fleet(2 * templateCount) {
+	for i, h := range fleet(2 * Templates) {
 		body := Ack{Host: h, Sequence: 1234, At: 1_780_928_409}.Body()
 		var r messages.Report
 		if err := json.Unmarshal(body, &r); err != nil {

@@ -28,12 +28,12 @@ type template struct {
 	fixed int // bytes in cut
 }
 
-// templateCount is how many differing machines a fleet has; the rest repeat
+// Templates is how many differing machines a fleet has; the rest repeat
 // them under their own names. More than a batch of reports has, so that a store
 // that packs them is not flattered by repetition.
-const templateCount = 512
+const Templates = 512
 
-var templates = func() (ts [templateCount]template) {
+var templates = func() (ts [Templates]template) {
 	for i := range ts {
 		ts[i] = newTemplate(machine(i))
 	}
@@ -109,7 +109,7 @@ func bootID(random *rand.Rand) string {
 // appendBody appends the body that h sends with sequence at the instant (whole
 // seconds of Unix time).
 func (h *Host) appendBody(b []byte, sequence uint64, at int64) []byte {
-	t := &templates[h.machine%templateCount]
+	t := &templates[h.machine%Templates]
 	b = append(append(b, t.cut[0]...), h.ID...)
 	b = time.Unix(at, 0).UTC().AppendFormat(append(b, t.cut[1]...), time.RFC3339)
 	b = append(append(b, t.cut[2]...), h.Stream...)
@@ -119,7 +119,7 @@ func (h *Host) appendBody(b []byte, sequence uint64, at int64) []byte {
 
 // bodyLen is the length of what appendBody appends.
 func (h *Host) bodyLen(sequence uint64) int {
-	return templates[h.machine%templateCount].fixed + len(h.ID) + len(time.RFC3339) - len("07:00") + len(h.Stream) + digits(sequence)
+	return templates[h.machine%Templates].fixed + len(h.ID) + len(time.RFC3339) - len("07:00") + len(h.Stream) + digits(sequence)
 }
 
 func digits(n uint64) int {

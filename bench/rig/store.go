@@ -18,6 +18,9 @@ type Fill struct {
 	Silent        int           // the first so many keep to the hub's poll interval,
 	OwnInterval   int           // the others to this one, in seconds; 0: all to the hub's
 	ListenedSoFar time.Duration // by the ledger, and the moment of every host's last contact
+
+	sums   [load.Templates]messages.Summary
+	guests [load.Templates][]messages.Guest
 }
 
 // keySeed makes keys that a rig can name again; such hubs serve loopback only.
@@ -91,24 +94,34 @@ func (f *Fill) batch(seq uint64, from, to int, now time.Time) *messages.Batch {
 			Hash: messages.HashKey([]byte(h.Key.Reveal())), Kind: messages.KeyHost, HostID: h.ID, CustomerID: customer, CreatedAt: now,
 		})
 		body := h.FirstBody(now.Unix())
-		var s messages.Summary
-		if err := messages.Scan(body, &s); err != nil {
-			panic(fmt.Sprintf("fill: %v", err)) // load renders what the hub refuses
-		}
-		guests, err := messages.DecodeGuests(body)
-		if err != nil {
-			panic(fmt.Sprintf("fill: %v", err)) // load renders what the hub refuses
-		}
+		sum, guests := f.summary(i, body)
 		id := messages.ReportID(fmt.Sprintf("0000000000%016d", i))
-		b.Reports = append(b.Reports, messages.StoredReport{ID: id, HostID: h.ID, ReceivedAt: now, ReportedAt: now, Figures: s.Figures, Body: body})
+		b.Reports = append(b.Reports, messages.StoredReport{ID: id, HostID: h.ID, ReceivedAt: now, ReportedAt: now, Figures: sum.Figures, Body: body})
 		b.Guests = append(b.Guests, messages.GuestsSeen{HostID: h.ID, At: now, Guests: guests})
 		b.Hosts = append(b.Hosts, messages.HostState{
 			ID: h.ID, Phase: messages.PhaseOK, PhaseSince: now.UnixNano(), ContactAt: now.UnixNano(), ContactHeard: heard,
-			ReportAt: now.UnixNano(), ReportedAt: s.ReportedAt, UptimeSecs: s.UptimeSecs, IntervalSecs: uint16(own),
-			Stream: s.StreamHash, Sequence: 1, Seen: 1, BootHash: s.BootHash, GuestHash: s.GuestHash,
-			AgentVersion: s.AgentVersion, Figures: s.Figures,
+			ReportAt: now.UnixNano(), ReportedAt: now.UnixNano(), UptimeSecs: sum.UptimeSecs, IntervalSecs: uint16(own),
+			Stream: messages.HashText(h.Stream), Sequence: 1, Seen: 1, BootHash: sum.BootHash, GuestHash: sum.GuestHash,
+			AgentVersion: sum.AgentVersion, Figures: sum.Figures,
 			Last: messages.ReportRef{Day: b.Day(), Batch: seq, Entry: uint32(i - from)},
 		})
 	}
 	return b
+}
+
+// summary is what a hub makes of a body. Hosts of one template differ in names
+// and numbers alone, so it is made once for each.
+func (f *Fill) summary(i int, body []byte) (*messages.Summary, []messages.Guest) {
+	t := i % load.Templates
+	if f.guests[t] != nil {
+		return &f.sums[t], f.guests[t]
+	}
+	err := messages.Scan(body, &f.sums[t])
+	if err == nil {
+		f.guests[t], err = messages.DecodeGuests(body)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("fill: %v", err)) // load renders what the hub refuses
+	}
+	return &f.sums[t], f.guests[t]
 }
