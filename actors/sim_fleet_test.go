@@ -19,16 +19,16 @@ const (
 
 // world is one seed's run: agents, hub, network and the oracle that watches.
 type world struct {
-	rand        *rand.Rand
-	hub         *modelHub
-	oracle      *oracle
-	agents      []simAgent
-	queue       eventQueue
-	order       int
-	fate        fate // armed: what becomes of the next write
-	wantsEvents bool // or rather of the next one with events
-	logged      int  // the host whose story is kept; -1: none
-	log         []string
+	rand   *rand.Rand
+	hub    *modelHub
+	oracle *oracle
+	agents []simAgent
+	queue  eventQueue
+	order  int
+	fate   fate // armed: what becomes of the next write
+	wants  want // or rather of the next one of a kind
+	logged int  // the host whose story is kept; -1: none
+	log    []string
 }
 
 // simAgent is one host with its agent: it numbers reports, keeps a backlog and
@@ -50,10 +50,21 @@ type simAgent struct {
 	failures  int
 	retrying  bool
 	delivered *simReport
+	minted    int // how often the host was made anew
 }
+
+// want is the kind of write that an armed fate waits for.
+type want int
+
+const (
+	anyWrite want = iota
+	eventWrite
+	outcomeWrite // between a try of a route and its mark
+)
 
 type simReport struct {
 	emission int
+	minted   int // the host's life that it is of
 	sum      messages.Summary
 }
 
@@ -82,6 +93,10 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	h.fate, h.died, h.told, h.gap = w.decideFate, w.hubDied, w.told, func(g Gap) { w.note(-1, "gap of %v: %s", g.Duration(), g.Cause) }
 	h.raised = func() time.Duration { return w.between(1, fleetPoll) } // within the grace: nothing may be late by it
 	w.hub, w.oracle.now = h, func() time.Duration { return h.real }
+	h.post = newPost(w)
+	for _, r := range h.post.routes {
+		w.oracle.receivers = append(w.oracle.receivers, newReceiver(r))
+	}
 	return w
 }
 
@@ -96,6 +111,7 @@ func (w *world) run() *oracle {
 		}
 	}
 	w.planSegment()
+	w.planRoutes()
 	w.at(w.between(time.Hour, 8*time.Hour), w.troubleHub)
 	for len(w.queue) > 0 && w.queue[0].at <= fleetHours {
 		if w.hub.runTo(w.queue[0].at); w.hub.real < w.queue[0].at {
@@ -105,12 +121,16 @@ func (w *world) run() *oracle {
 	}
 	w.hub.runTo(fleetHours)
 	w.oracle.judgeAll()
+	w.oracle.judgeReceivers()
 	return w.oracle
 }
 
 func (w *world) told(i int, e messages.Event) {
 	w.note(i, "told %s", e.Summary)
 	w.oracle.told(i, e)
+	for _, r := range w.oracle.receivers {
+		r.expects(i, e, w.hub.real)
+	}
 }
 
 // The agents.
@@ -156,7 +176,7 @@ func (a *simAgent) tick() {
 	a.emission++
 	a.sequence++
 	sent := worldBegan.Add(a.world.hub.real + a.skew).UnixNano()
-	r := simReport{a.emission, messages.Summary{ReportedAt: sent, BootHash: a.boot}}
+	r := simReport{a.emission, a.minted, messages.Summary{ReportedAt: sent, BootHash: a.boot}}
 	if a.numbered {
 		r.sum.StreamHash, r.sum.Sequence = a.stream, a.sequence
 		a.backlog = append(a.backlog[max(0, len(a.backlog)-63):], r)
@@ -208,6 +228,9 @@ func (w *world) deliver(a *simAgent, r simReport) (acked bool) {
 }
 
 func (w *world) arrive(host int, r simReport) (durable, acked bool) {
+	if r.minted != w.agents[host].minted {
+		return false, false // its key is no key any more
+	}
 	r.sum.SentAt = worldBegan.Add(w.hub.real + w.agents[host].skew).UnixNano()
 	wall := w.hub.read().Wall
 	durable, acked, v := w.hub.report(host, r.sum)
@@ -258,10 +281,13 @@ func (a *simAgent) sayGoodbye(backIn time.Duration) {
 func (w *world) planTroubles(a *simAgent) {
 	for at := w.between(time.Hour, 40*time.Hour); w.chance(0.5) && at < 46*time.Hour; {
 		lasts := w.between(5*time.Minute, 6*time.Hour)
-		switch w.rand.IntN(5) {
+		switch w.rand.IntN(6) {
 		case 0:
 			w.at(at, a.stop)
 			w.at(at+lasts, a.powerOn)
+			w.copyOf(a, at)
+		case 5:
+			w.at(at, func() { w.remint(a) })
 			w.copyOf(a, at)
 		case 1:
 			if w.chance(0.5) {
@@ -290,6 +316,26 @@ func (w *world) planTroubles(a *simAgent) {
 			}
 		}
 		at += lasts + w.between(time.Hour, 12*time.Hour)
+	}
+}
+
+// remint removes a host and makes it anew, when the hub is there to do so: its
+// past is forgotten, and what is still on the way is refused.
+func (w *world) remint(a *simAgent) {
+	if !w.hub.listens() {
+		return
+	}
+	w.note(a.host, "removed, and minted anew")
+	a.minted++
+	a.delivered = nil
+	w.oracle.judge(a.host)
+	w.hub.states[a.host] = messages.HostState{ID: messages.HostID(fmt.Sprintf("acme-%04x%04x", a.minted, a.host+1))}
+	w.hub.timers[a.host] = 0
+	old := &w.oracle.hosts[a.host]
+	*old = watchedHost{interval: old.interval, reaches: old.reaches, reachFrom: old.reachFrom}
+	if a.up {
+		a.stop()
+		a.start()
 	}
 }
 
@@ -338,12 +384,14 @@ func (w *world) troubleHub() {
 	case 0:
 		w.note(-1, "hub stops for %v", lasts)
 		w.oracle.deaf()
+		w.oracle.ends++
 		w.hub.stop()
 		w.after(lasts, w.startHub)
 	case 1:
 		w.note(-1, "hub is killed for %v", lasts)
 		w.oracle.deaf()
 		w.hub.crash()
+		w.oracle.ends++
 		w.oracle.tally.kills++
 		w.after(lasts, w.startHub)
 	case 2:
@@ -408,20 +456,23 @@ func (w *world) nap(n nap, lasts time.Duration) {
 // decideFate springs an armed fate.
 func (w *world) decideFate(events int) fate {
 	f := w.fate
-	if w.wantsEvents && events == 0 {
+	if w.wants == eventWrite && events <= 0 || w.wants == outcomeWrite && events != ofOutcomes {
 		return fateWritten
 	}
 	w.fate = fateWritten
 	return f
 }
 
-func (w *world) arm(f fate) { w.fate, w.wantsEvents = f, w.chance(0.7) }
+func (w *world) arm(f fate) {
+	w.fate, w.wants = f, [...]want{anyWrite, eventWrite, eventWrite, outcomeWrite, outcomeWrite}[w.rand.IntN(5)]
+}
 
 func (w *world) hubDied(f fate) {
 	w.note(-1, "hub's write ends in %d", f)
 	w.oracle.deaf()
 	lasts := w.between(5*time.Second, time.Hour)
 	if f != fateRefused {
+		w.oracle.ends++
 		w.oracle.tally.kills++
 		w.after(lasts, w.startHub)
 		return

@@ -40,22 +40,24 @@ const (
 type mutant int
 
 const (
-	faithful       mutant = iota
-	wallSilence           // no ledger: silence by the wall clock
-	noGrace               // alarms right after a gap
-	repeatsCount          // late duplicates are signs of life
-	tornWrites            // the event is written before the state
-	sleepyTimers          // a timer that looked too early is not armed again
-	agentsClock           // silence since reported_at
-	holdsForgotten        // a goodbye holds nothing
-	toldAtStart           // a start tells the alarms that stand
+	faithful          mutant = iota
+	wallSilence              // no ledger: silence by the wall clock
+	noGrace                  // alarms right after a gap
+	repeatsCount             // late duplicates are signs of life
+	tornWrites               // the event is written before the state
+	sleepyTimers             // a timer that looked too early is not armed again
+	agentsClock              // silence since reported_at
+	holdsForgotten           // a goodbye holds nothing
+	toldAtStart              // a start tells the alarms that stand
+	markBeforeSend           // a delivery is marked sent, then sent
+	outcomesForgotten        // that it was sent is not written
 	mutants
 )
 
 func (m mutant) String() string {
-	return [...]string{"faithful", "silence by the wall clock", "no grace after a gap", "duplicates count as contact",
+	return [...]string{"faithful", "ledger off, silence by the wall clock", "no grace after a gap", "duplicates count as contact",
 		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
-		"start tells what stands"}[m]
+		"start tells what stands", "marked sent before it is", "outcome of a try not written"}[m]
 }
 
 // modelHub is one hub: its machine, its disk, and what it has in memory.
@@ -63,7 +65,7 @@ type modelHub struct {
 	machine
 	rules  Rules
 	mutant mutant
-	fate   func(events int) fate            // asked at every write
+	fate   func(events int) fate            // asked at every write, by its events, or ofOutcomes, ofSeals
 	told   func(host int, e messages.Event) // what became durable, in order
 	gap    func(Gap)
 	raised func() time.Duration // how long after a start a host's actor is up; above 0
@@ -72,6 +74,8 @@ type modelHub struct {
 	ledger messages.Ledger      // on disk
 	states []messages.HostState // on disk, which is what the hosts believe
 
+	post            *post
+	full            bool // the store refuses writes
 	coasts          bool // see coast
 	running, asleep bool // asleep: the process does not run, though it exists
 	ear             listening
@@ -81,7 +85,11 @@ type modelHub struct {
 	incidents       int
 }
 
-const never = time.Duration(1 << 62)
+const (
+	never      = time.Duration(1 << 62)
+	ofOutcomes = -1 // a write of the post's own: what a try came to,
+	ofSeals    = -2 // or that a delivery is closed before it
+)
 
 func newModelHub(r Rules, own []int) *modelHub {
 	h := &modelHub{rules: r, own: own, timers: make([]time.Duration, len(own))}
@@ -97,7 +105,8 @@ func newModelHub(r Rules, own []int) *modelHub {
 
 func (h *modelHub) start() {
 	now := h.read()
-	h.running, h.ear = true, resume(h.ledger, now)
+	h.running, h.full, h.ear = true, false, resume(h.ledger, now)
+	h.post.start()
 	if gap, deaf := h.ear.openAt(now); deaf {
 		h.gap(gap)
 	}
@@ -129,6 +138,7 @@ func (h *modelHub) close(why string) {
 }
 
 func (h *modelHub) open() {
+	h.full = false
 	if gap, deaf := h.ear.openAt(h.read()); deaf {
 		h.gap(gap)
 	}
@@ -156,13 +166,16 @@ func (h *modelHub) now() Moment {
 // timer may look before the ledger's tick has noticed a gap.
 func (h *modelHub) runTo(real time.Duration) {
 	for h.running && !h.asleep {
-		due := min(h.tick, h.look) - h.mono
+		post := h.post.due()
+		due := min(h.tick, h.look, post) - h.mono
 		if due > real {
 			break
 		}
 		h.real = max(h.real, due)
 		if mono := h.real + h.mono; h.look <= mono {
 			h.lookAt(mono)
+		} else if post <= mono {
+			h.post.fire(mono)
 		} else {
 			h.ticked(mono)
 			h.coast(real)
@@ -290,27 +303,36 @@ func (h *modelHub) goodbye(i int, g messages.Goodbye, stream uint64) (durable, h
 	return durable, true
 }
 
-// commit is one atomic write of a state, its events and the ledger.
+// commit is one atomic write of a state, its events, their deliveries and the ledger.
 func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event) (durable, acked bool) {
 	f := h.fate(len(events))
-	if f == fateWritten || f == fateKilledAfter || h.mutant == tornWrites {
+	durable = f == fateWritten || f == fateKilledAfter
+	deliveries, numbers := h.post.decide(events, nil, nil)
+	if durable || h.mutant == tornWrites {
 		for _, e := range events {
 			h.told(i, e)
 		}
 	}
-	if f == fateWritten || f == fateKilledAfter {
+	if durable {
 		h.states[i] = next
 		h.writeLedger()
 	}
+	h.post.settle(deliveries, numbers, f)
+	h.endWrite(f)
+	return durable, f == fateWritten
+}
+
+// endWrite is what else a write's end means.
+func (h *modelHub) endWrite(f fate) {
 	switch f {
 	case fateRefused:
+		h.full = true
 		h.close("the store is full")
 		h.died(f)
 	case fateKilledBefore, fateKilledAfter:
 		h.crash()
 		h.died(f)
 	}
-	return f == fateWritten || f == fateKilledAfter, f == fateWritten
 }
 
 // Three ways in which the process does not run for a while, though nothing

@@ -35,10 +35,12 @@ type oracle struct {
 	graceFrom time.Duration // heard at the end of the last long gap: at least the spec's grace from here
 	calmFrom  time.Duration // heard at the end of whatever the hub may have taken for a gap
 
-	hosts    []watchedHost
-	used     map[messages.IncidentID]bool
-	problems []problem
-	tally    tally
+	hosts     []watchedHost
+	receivers []*receiver
+	ends      int // of the hub's process
+	used      map[messages.IncidentID]bool
+	problems  []problem
+	tally     tally
 }
 
 // watchedHost is what is true of a host, and what was told of it.
@@ -64,12 +66,14 @@ type watchedHost struct {
 
 type problem struct {
 	host int
-	kind string // false, missed, late, unpaired, wrong
+	kind string // false, missed, late, doubled, unpaired, wrong; of deliveries untold, disordered, changed
 	text string
 }
 
 type tally struct {
 	contacts, stales, downs, recoveries, repeats, olders, gaps, naps, kills, goodbyes int
+
+	deliveries, refusals, duplicates int // that were taken, that were not, and that came again
 }
 
 func (t *tally) add(u tally) {
@@ -83,6 +87,9 @@ func (t *tally) add(u tally) {
 	t.naps += u.naps
 	t.kills += u.kills
 	t.goodbyes += u.goodbyes
+	t.deliveries += u.deliveries
+	t.refusals += u.refusals
+	t.duplicates += u.duplicates
 }
 
 func (o *oracle) blame(host int, kind, format string, args ...any) {
@@ -102,6 +109,7 @@ func (o *oracle) deaf() {
 		return
 	}
 	o.judgeAll()
+	o.judgeReceivers()
 	o.heardThen, o.since, o.listens = o.heard(), o.now(), false
 }
 
