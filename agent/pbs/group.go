@@ -97,7 +97,7 @@ func learn(now time.Time, g sighting, snapshots []snapshotRow) known {
 
 // add counts one snapshot; the newer ones were added before it.
 func (k *known) add(s snapshotRow) {
-	at := time.Unix(s.Time, 0).UTC()
+	at := time.Unix(int64(s.Time), 0).UTC()
 	f := &k.facts
 	if s.Protected {
 		f.Protected++

@@ -1,7 +1,9 @@
 package pbs
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,8 +98,12 @@ func TestTheEndOfABackupIsNoticed(t *testing.T) {
 	if g := group(collect(t, all), "", "vm", "210"); g.Unfinished != 1 || *g.NewestAt != night(1) {
 		t.Fatalf("got %+v, want one that runs, and the one before it", g)
 	}
+	before, _, _ := all.all[0].groupsOf(t.Context(), "keller", "")
 	s.Put("keller", pbstest.Group{Type: "vm", ID: "210", Owner: pbstest.NodeOwner, Snapshots: []pbstest.Snapshot{
-		{At: night(0), Size: 7}, {At: night(1), Size: 137438954012}}})
+		{At: night(1), Size: 137438954012}, {At: night(0), Size: 7}}})
+	if after, _, _ := all.all[0].groupsOf(t.Context(), "keller", ""); !slices.Equal(before, after) {
+		t.Fatalf("the list of groups changed: %+v, %+v", before, after)
+	}
 	if g := group(collect(t, all), "", "vm", "210"); g.Unfinished != 0 || *g.NewestAt != night(0) {
 		t.Errorf("got %+v, want it finished", g)
 	}
@@ -248,8 +254,8 @@ func TestRequestsPerCycle(t *testing.T) {
 	n := 0
 	put := func(days int) {
 		n = 0
-		for store, namespaces := range stores {
-			for _, ns := range append(namespaces, "") {
+		for _, store := range slices.Sorted(maps.Keys(stores)) {
+			for _, ns := range append(stores[store], "") {
 				for k := range 60/8 + 1 {
 					if n++; n > 60 {
 						continue
@@ -354,4 +360,28 @@ func TestRefusalsArePlainText(t *testing.T) {
 	if _, err = servers(t, config(s, pbstest.Auditor)).all[0].version(t.Context()); !strings.HasSuffix(err.Error(), "502 Bad Gateway") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Protects the agent from a server that answers anything at all: whatever a list
+// of snapshots holds, the figures made of it agree with each other.
+func FuzzSnapshots(f *testing.F) {
+	f.Add([]byte(`[{"backup-time":1773454807,"files":[{"filename":"index.json.blob","crypt-mode":"none","size":611}],"size":6121344672,"protected":true,"verification":{"state":"ok"}}]`))
+	f.Add([]byte(`[{"backup-time":-1,"files":null},{"backup-time":9e18,"size":0,"files":[{"filename":"index.json.blob"}],"verification":null}]`))
+	f.Add([]byte(`[{}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var list []snapshotRow
+		if json.Unmarshal(b, &list) != nil {
+			return
+		}
+		n := uint64(len(list))
+		k := learn(noon, sighting{}, list)
+		r := k.facts
+		if r.Count+r.Unfinished != n || r.Failed > r.Count || r.Protected > n ||
+			(r.NewestAt == nil) != (r.Count == 0) || r.VerifiedAt != nil && r.VerifiedAt.After(*r.NewestAt) || k.openAt.IsZero() != (r.Unfinished == 0) {
+			t.Errorf("got %+v of %d", k, n)
+		}
+		if _, err := json.Marshal(k.report("pbs", sighting{})); err != nil {
+			t.Errorf("a report that cannot be sent: %v", err)
+		}
+	})
 }

@@ -163,6 +163,33 @@ func (n *namespace) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// seconds of Unix time that a report can show: JSON's years end with 9999.
+type seconds int64
+
+const lastSecond seconds = 253402300799
+
+// UnmarshalJSON refuses what a report cannot show.
+func (s *seconds) UnmarshalJSON(b []byte) error {
+	var n int64
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	if *s = seconds(n); s.instant() == nil {
+		return fmt.Errorf("%d is no time of a backup", n)
+	}
+	return nil
+}
+
+// instant is nil for 0, with which the server says that there is none, and for
+// what cannot be shown.
+func (s seconds) instant() *time.Time {
+	if s <= 0 || s > lastSecond {
+		return nil
+	}
+	at := time.Unix(int64(s), 0).UTC()
+	return &at
+}
+
 // The rows of the server's lists, as far as they are read.
 type (
 	storeRow struct {
@@ -174,7 +201,7 @@ type (
 		Total    *uint64 `json:"total"` // absent with Error, and for a token with rights below only
 		Used     uint64  `json:"used"`
 		Avail    uint64  `json:"avail"`
-		FullDate int64   `json:"estimated-full-date"` // 0 or past: no estimate
+		FullDate int64   `json:"estimated-full-date"` // 0 or past: no estimate; any future that a straight line reaches
 		Error    string  `json:"error"`
 	}
 	namespaceRow struct {
@@ -189,7 +216,7 @@ type (
 		Comment string `json:"comment"`
 	}
 	snapshotRow struct {
-		Time         int64     `json:"backup-time"`
+		Time         seconds   `json:"backup-time"`
 		Files        []fileRow `json:"files"`
 		Size         *uint64   `json:"size"` // absent without a readable manifest
 		Protected    bool      `json:"protected"`
@@ -257,5 +284,9 @@ func (s *server) snapshotsOf(ctx context.Context, k groupKey) ([]snapshotRow, er
 		query.Set("ns", k.ns)
 	}
 	path := api2.Path("admin", "datastore", k.store, "snapshots")
-	return api2.Read[[]snapshotRow](ctx, s.Client, path, query, s.slow)
+	list, err := api2.Read[[]snapshotRow](ctx, s.Client, path, query, s.slow)
+	if err == nil && slices.ContainsFunc(list, func(r snapshotRow) bool { return r.Time == 0 }) {
+		err = s.Unreadable(path, errors.New("a snapshot has no backup-time"))
+	}
+	return list, err
 }

@@ -177,8 +177,8 @@ func (v *view) measure(st *store, u usageRow, now time.Time) {
 		v.note(t)
 	default:
 		st.TotalBytes, st.UsedBytes, st.AvailableBytes = *u.Total, u.Used, u.Avail
-		if full := time.Unix(u.FullDate, 0).UTC(); full.After(now) { // 0 and the past are no estimate
-			st.FullAt = &full
+		if full := seconds(u.FullDate).instant(); full != nil && full.After(now) { // 0 and the past are no estimate
+			st.FullAt = full
 		}
 	}
 }
@@ -215,14 +215,5 @@ func (v *view) readVerifyJobs(ctx context.Context) (verified func(store, ns stri
 
 func (j verifyRow) report() messages.PBSVerifyJob {
 	return messages.PBSVerifyJob{ID: j.ID, Namespace: j.NS, Schedule: j.Schedule,
-		LastAt: instant(j.LastEnd), LastState: api2.OneLine(j.LastState), NextRunAt: instant(j.NextRun)}
-}
-
-// instant is nil for 0, with which the server says that there is none.
-func instant(seconds int64) *time.Time {
-	if seconds <= 0 {
-		return nil
-	}
-	at := time.Unix(seconds, 0).UTC()
-	return &at
+		LastAt: seconds(j.LastEnd).instant(), LastState: api2.OneLine(j.LastState), NextRunAt: seconds(j.NextRun).instant()}
 }
