@@ -42,6 +42,7 @@ type receiver struct {
 	ordinal map[int]int                      // by host: how many are due
 	words   map[messages.DeliveryID][]string // of the first try
 	taken   map[messages.DeliveryID]*taking
+	again   map[int]messages.DeliveryID // by the hub's end: the one that it may repeat
 }
 
 type dueEvent struct {
@@ -58,7 +59,7 @@ type taking struct {
 
 func newReceiver(r messages.Route) *receiver {
 	return &receiver{route: r, index: map[messages.EventID]int{}, next: map[int]int{}, ordinal: map[int]int{},
-		words: map[messages.DeliveryID][]string{}, taken: map[messages.DeliveryID]*taking{}}
+		words: map[messages.DeliveryID][]string{}, taken: map[messages.DeliveryID]*taking{}, again: map[int]messages.DeliveryID{}}
 }
 
 // simRoutes are the operator's, a customer's, a critical one, and another customer's.
@@ -113,7 +114,9 @@ func (o *oracle) receive(r *receiver, d messages.Delivery, ok, done bool) {
 		if done { // a try that is refused now is one that the hub has to repeat
 			t.times++
 		}
-		if t.durable || t.times-1 > o.ends-t.endsThen {
+		first, others := r.again[o.ends]
+		r.again[o.ends] = d.ID
+		if t.durable || t.times-1 > o.ends-t.endsThen || others && first != d.ID {
 			o.blame(-1, "doubled", "route %s got delivery %s %d times, the hub ended %d times meanwhile", r.route.ID, d.ID, t.times, o.ends-t.endsThen)
 		}
 		o.tally.duplicates++
