@@ -2,6 +2,8 @@ package messages
 
 import (
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,5 +50,32 @@ func TestCollectionsAreReadElementByElement(t *testing.T) {
 	}
 	if diff := cmp.Diff(Items[ZFSPool]{{Name: "tank"}}, got.ZFSPools); diff != "" || got.Disks != nil || got.Cluster != nil {
 		t.Errorf("disks %v, cluster %v, pools (-want +got):\n%s", got.Disks, got.Cluster, diff)
+	}
+}
+
+// A report with every collection that there was in version 1 is read without
+// losing anything: what the hub writes again is what the agent wrote.
+func TestGoldenCollectionsSurvive(t *testing.T) {
+	body, err := os.ReadFile("testdata/v1/collections.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range map[string]int{"storage_targets": len(r.StorageTargets), "backups": len(r.Backups), "backup_jobs": len(r.BackupJobs),
+		"restore_tests": len(r.RestoreTests), "pbs_snapshots": len(r.PBSSnapshots), "pbs_datastores": len(r.PBSDatastores),
+		"audit_tail": len(r.AuditTail), "disks": len(r.Disks), "zfs_pools": len(r.ZFSPools)} {
+		if n == 0 {
+			t.Errorf("%s is empty", name)
+		}
+	}
+	again, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimSpace(string(body)), string(again)); diff != "" {
+		t.Errorf("(-sent +read):\n%s", diff)
 	}
 }

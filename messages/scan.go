@@ -452,11 +452,13 @@ func (p *scanner) objects() {
 const (
 	sectionStatus = iota
 	sectionDetail
+	sectionReadAt
 )
 
 var sectionShape = shapeOf([]string{
 	sectionStatus: "status",
 	sectionDetail: "detail",
+	sectionReadAt: "read_at",
 })
 
 // sections reads how each collection was obtained. Their names are the keys.
@@ -485,11 +487,14 @@ func (p *scanner) sections(s *Summary) {
 func (p *scanner) section() (status SectionStatus) {
 	o := p.object(sectionShape)
 	for p.next(&o) {
-		if o.field == sectionDetail {
+		switch o.field {
+		case sectionStatus:
+			status = p.sectionStatus()
+		case sectionDetail:
 			p.text()
-			continue
+		default:
+			p.skip()
 		}
-		status = p.sectionStatus()
 	}
 	return status
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"time"
 )
 
 // What Scan hashes for the rules on reports. A collection that only changes when
@@ -222,10 +223,13 @@ func (p *scanner) sectionMap() map[string]Section {
 		var s Section
 		o := p.object(sectionShape)
 		for p.next(&o) {
-			if o.field == sectionDetail {
-				s.Detail = string(p.text())
-			} else {
+			switch o.field {
+			case sectionStatus:
 				s.Status = p.sectionStatus()
+			case sectionDetail:
+				s.Detail = string(p.text())
+			default:
+				s.ReadAt = lenientValue[*time.Time](p)
 			}
 		}
 		sections[key] = s

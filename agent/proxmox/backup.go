@@ -192,7 +192,8 @@ func (x *round) backups(guests []messages.Guest, ofGuests messages.Section, task
 	if section, bad := x.unseen(tasksErr, path("nodes", x.node), "Sys.Audit"); bad {
 		return nil, section
 	}
-	running, book, pools := x.running(), x.keptJobs.value, x.perms.below("/pool", "Pool.Audit")
+	running, pools := x.running(), x.perms.below("/pool", "Pool.Audit")
+	book, _ := x.keptJobs.get(x.now, x.period)
 	list := make(messages.Items[messages.Backup], 0, len(guests))
 	var unproved messages.VMID // a guest without any good backup
 	for _, g := range guests {
@@ -210,8 +211,7 @@ func (x *round) backups(guests []messages.Guest, ofGuests messages.Section, task
 // vouchBackups takes the list for what it is worth. A guest that seems to have no backup
 // may have one on a storage that could not be read.
 func (x *round) vouchBackups(list messages.Items[messages.Backup], unproved messages.VMID) (messages.Items[messages.Backup], messages.Section) {
-	var notes []string
-	section := x.unlisted()
+	section, notes := x.unlisted()
 	if !x.perms.below("/storage", "Datastore.Audit") {
 		section = messages.Section{Status: messages.SectionDenied,
 			Detail: "token lacks Datastore.Audit on /storage: which backups there are is known from tasks only"}

@@ -238,6 +238,40 @@ func TestFailingDisksGrowOld(t *testing.T) {
 	}
 }
 
+// TestOldListingsAndJobsDoNotLookFresh: a storage that cannot be listed again is
+// told with its time, then its backups are unknown, and so is who is in a job.
+func TestOldListingsAndJobsDoNotLookFresh(t *testing.T) {
+	s := pvetest.Start(t, pvetest.PVE9)
+	src, advance := watching(t, s, pvetest.Auditor)
+	if b := backupOf(t, collect(t, src), 110); b.InJob == nil || !*b.InJob {
+		t.Errorf("got %+v", b)
+	}
+	s.Break("/nodes/kiefer/storage/local/prunebackups", pvetest.Status(500, "got timeout"))
+	s.Break("/cluster/backup", pvetest.Status(500, "got timeout"))
+	advance(time.Hour)
+	r := collect(t, src)
+	wantSection(t, r, "backups", messages.SectionOK, "got timeout (as of 2026-03-14T03:46:40Z)")
+	if b := backupOf(t, r, 210); b.NewestGoodAt == nil || b.InJob == nil {
+		t.Errorf("after an hour: got %+v", b)
+	}
+	advance(2 * time.Hour)
+	r = collect(t, src)
+	wantSection(t, r, "backup_jobs", messages.SectionFailed, "got timeout")
+	wantSection(t, r, "backups", messages.SectionFailed, "whether guest 112 has a backup is unknown: storage local")
+	if len(r.Backups) != 0 {
+		t.Errorf("after three: got %+v", r.Backups)
+	}
+	for _, id := range []int{112, 113, 114, 115, 210, 211} { // what is left has a backup that a task tells of
+		s.Remove(id)
+	}
+	advance(time.Minute)
+	r = collect(t, src)
+	wantSection(t, r, "backups", messages.SectionOK, "storage local")
+	if b := backupOf(t, r, 110); b.NewestGoodAt == nil || b.Count != 0 || b.InJob != nil {
+		t.Errorf("got %+v, want the task's, and nothing of jobs", b)
+	}
+}
+
 // TestDisksPoolsAndCluster: wear is what is used up, 0 % left is not unknown, and
 // a node may stand alone.
 func TestDisksPoolsAndCluster(t *testing.T) {

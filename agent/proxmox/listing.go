@@ -3,6 +3,7 @@ package proxmox
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -135,17 +136,23 @@ func (x *round) contentList(ctx context.Context, t messages.StorageTarget) (list
 	return l, err
 }
 
-// unlisted says why a storage's backups are unknown; ok when none are.
-func (x *round) unlisted() messages.Section {
+// unlisted says why a storage's backups are unknown; ok when none are. notes are of
+// storages that could not be read again and are told as they were.
+func (x *round) unlisted() (section messages.Section, notes []string) {
+	section.Status = messages.SectionOK
 	for _, name := range sortedKeys(x.listings) {
 		k := x.listings[name]
 		if k.triedAt.IsZero() && k.err == nil {
 			continue // not active
 		}
-		if _, section := k.get(x.now, x.period); section.Status != messages.SectionOK {
-			section.Detail = api2.OneLine("storage " + name + ": " + section.Detail)
-			return section
+		_, s := k.get(x.now, x.period)
+		s.Detail = api2.OneLine("storage " + name + ": " + s.Detail)
+		switch {
+		case s.Status != messages.SectionOK && section.Status == messages.SectionOK:
+			section = s
+		case s.Status == messages.SectionOK && k.err != nil:
+			notes = append(notes, fmt.Sprintf("%s (as of %s)", s.Detail, s.ReadAt.Format(time.RFC3339)))
 		}
 	}
-	return messages.Section{Status: messages.SectionOK}
+	return section, notes
 }
