@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +19,7 @@ type alarms struct {
 	mu      sync.Mutex
 	epoch   time.Time
 	queue   []alarm // a heap, the earliest first
+	due     []*Host // called, and not woken yet, in the order of their ids
 	timer   *time.Timer
 	ringing bool // on one goroutine at a time
 	open    int  // transitions under way
@@ -29,6 +32,9 @@ type alarm struct {
 	host *Host
 }
 
+// called is the alarmAt of a host whose alarm is over, and that is to be woken.
+const called = -1
+
 func newAlarms(clock *Clock) *alarms { return &alarms{clock: clock, epoch: time.Now()} }
 
 // set wakes h after wait, and not at an earlier set's time any more.
@@ -40,7 +46,7 @@ func (a *alarms) set(h *Host, wait time.Duration) {
 	}
 	h.alarmAt = max(int64(time.Since(a.epoch)+wait), 1)
 	a.push(alarm{h.alarmAt, h})
-	if a.queue[0].host == h && !a.ringing {
+	if a.queue[0].host == h && len(a.due) == 0 && !a.ringing {
 		a.wind()
 	}
 }
@@ -56,7 +62,7 @@ func (a *alarms) forget(h *Host) {
 func (a *alarms) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.stopped, a.queue = true, nil
+	a.stopped, a.queue, a.due = true, nil, nil
 	if a.timer != nil {
 		a.timer.Stop()
 	}
@@ -80,10 +86,13 @@ func (a *alarms) ended() {
 // wind sets the timer for the earliest alarm. While too much is under way none
 // rings: ended winds again.
 func (a *alarms) wind() {
-	if len(a.queue) == 0 || a.open >= maxRinging || a.stopped {
+	if len(a.queue)+len(a.due) == 0 || a.open >= maxRinging || a.stopped {
 		return
 	}
-	wait := time.Duration(a.queue[0].at) - time.Since(a.epoch)
+	var wait time.Duration
+	if len(a.due) == 0 {
+		wait = time.Duration(a.queue[0].at) - time.Since(a.epoch)
+	}
 	if a.timer == nil {
 		a.timer = time.AfterFunc(wait, a.ring)
 		return
@@ -123,15 +132,32 @@ func (a *alarms) rest() {
 // next takes the next host whose time has come; nil when there is none, or too
 // much is under way.
 func (a *alarms) next() *Host {
-	now := int64(time.Since(a.epoch))
-	for len(a.queue) > 0 && a.queue[0].at <= now && a.open < maxRinging && !a.stopped {
-		due := a.pop()
-		if due.host.alarmAt == due.at {
-			due.host.alarmAt = 0
-			return due.host
+	if len(a.due) == 0 {
+		a.call()
+	}
+	for len(a.due) > 0 && a.open < maxRinging && !a.stopped {
+		h := a.due[0]
+		a.due[0], a.due = nil, a.due[1:]
+		if h.alarmAt == called {
+			h.alarmAt = 0
+			return h
 		}
 	}
 	return nil
+}
+
+// call takes all whose time has come out of the queue. They are woken in the order
+// of their ids, so that the events of a customer, whose deliveries each batch has
+// to write anew, come in few batches.
+func (a *alarms) call() {
+	a.due = nil
+	for now := int64(time.Since(a.epoch)); len(a.queue) > 0 && a.queue[0].at <= now; {
+		if x := a.pop(); x.host.alarmAt == x.at {
+			x.host.alarmAt = called
+			a.due = append(a.due, x.host)
+		}
+	}
+	slices.SortFunc(a.due, func(x, y *Host) int { return strings.Compare(x.entry.pid.ID, y.entry.pid.ID) })
 }
 
 // push and pop keep the heap: four children a node, so that a million are ten levels.

@@ -3,6 +3,7 @@ package actors
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -109,6 +110,9 @@ func TestSilenceOfAllIsBounded(t *testing.T) {
 		}
 		if n := len(w.store.events); n != 2*hosts {
 			t.Errorf("%d events, want %d", n, 2*hosts)
+		}
+		if !slices.IsSortedFunc(w.store.events[:hosts], func(x, y messages.Event) int { return strings.Compare(string(x.HostID), string(y.HostID)) }) {
+			t.Error("the hosts are not told in the order of their ids: a customer's deliveries are in every batch")
 		}
 		if most > maxRinging {
 			t.Errorf("%d decisions at once, want at most %d", most, maxRinging)

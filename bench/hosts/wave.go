@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -97,28 +98,31 @@ func silence(ctx context.Context, program, dir string, fill *rig.Fill) (*wave, e
 	return w, h.Stop()
 }
 
-// watch waits until all is durable, and then until all is told.
+// watch waits until all is durable, and then until all is told, or the time is up:
+// what is missing then is for the verdict.
 func (w *wave) watch(ctx context.Context, h *rig.Hub, hears *receiver, due time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, due.Add(waveEnds))
 	defer cancel()
-	reached := func(name string, want float64) error {
-		err := rig.Poll(ctx, 50*time.Millisecond, func() (bool, error) {
-			v, err := h.Metric(ctx, name)
-			return err == nil && v >= want, nil
-		})
+	until := func(seconds *float64, done func() bool) error {
+		err := rig.Poll(ctx, 50*time.Millisecond, func() (bool, error) { return done(), nil })
+		*seconds = time.Since(due).Seconds()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
 		return err
 	}
-	if err := reached(`felhom_hosts{state="stale"}`, float64(w.Hosts)); err != nil {
+	err := until(&w.DurableSeconds, func() bool {
+		stale, err := h.Metric(ctx, `felhom_hosts{state="stale"}`)
+		return err == nil && int(stale) >= w.Hosts
+	})
+	if err != nil {
 		return err
 	}
-	w.DurableSeconds = time.Since(due).Seconds()
-	err := rig.Poll(ctx, 50*time.Millisecond, func() (bool, error) {
+	return until(&w.ToldSeconds, func() bool {
 		left, err := h.Metric(ctx, "felhom_deliveries_pending")
 		told, _, _, _ := hears.sum()
-		return err == nil && left == 0 && told >= w.Hosts, nil
+		return err == nil && left == 0 && told >= w.Hosts
 	})
-	w.ToldSeconds = time.Since(due).Seconds()
-	return err
 }
 
 // receiver counts what a webhook is told, host by host. It keeps no bodies.
