@@ -29,7 +29,7 @@ type options struct {
 func main() {
 	o := options{
 		rates:  numbers{1000, 2500, 5000, checkedRate, 15_000, 20_000, 30_000, 40_000},
-		fleets: numbers{10_000, 50_000, 100_000, 250_000},
+		fleets: numbers{10_000, 100_000, 250_000, 500_000, 1_000_000},
 	}
 	flag.StringVar(&o.hub, "hub", "", "test this hub `program`; built when empty")
 	flag.StringVar(&o.scratch, "scratch", "", "make stores under this `folder`, on the disk to measure; about 15 GB")

@@ -78,19 +78,20 @@ func (fs Figures) Print(w io.Writer) {
 		if f.Want != "" {
 			floor, target = f.Want+" "+Spell(f.Floor), Spell(f.Target)
 		}
-		t.Row(f.Name, floor, target, strings.TrimSpace(f.found()+" "+f.Unit), f.verdict())
+		t.Row(f.Name, floor, target, f.found(), f.verdict())
 	}
 	t.Flush()
 }
 
 func (f *Figure) found() string {
-	switch f.Runs {
-	case 0:
+	if f.Runs == 0 {
 		return "not measured"
-	case 1:
-		return Spell(f.Measured.Median)
 	}
-	return f.Measured.String()
+	found := f.Measured.String()
+	if f.Runs == 1 {
+		found = Spell(f.Measured.Median)
+	}
+	return strings.TrimSpace(found + " " + f.Unit)
 }
 
 func (f *Figure) verdict() string {

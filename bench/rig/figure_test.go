@@ -48,7 +48,7 @@ func TestFiguresArePrinted(t *testing.T) {
 	var fs Figures
 	fs.Add("ratio", "", AtLeast(7, 10), []float64{8, 6.5, 12})
 	fs.Add("p99", "ms", AtMost(25, 10), []float64{31.25})
-	fs.Add("bytes", "", AtMost(2, 1.3), nil)
+	fs.Add("bytes", "B", AtMost(2, 1.3), nil)
 	var b bytes.Buffer
 	fs.Print(&b)
 	for i, want := range []string{
