@@ -49,6 +49,11 @@ func measureFleets(ctx context.Context, program, dir string, sizes []int, progre
 		}
 		defer h.Kill()
 	}
+	for i, h := range hubs {
+		if err := allUp(ctx, h); err != nil {
+			return nil, fmt.Errorf("fleet of %d: start every host: %w", sizes[i], err)
+		}
+	}
 	rest(ctx, collected)
 	for i, h := range hubs {
 		m, err := h.Memory()
@@ -59,6 +64,16 @@ func measureFleets(ctx context.Context, program, dir string, sizes []int, progre
 		fmt.Fprintf(progress, "%d hosts: RSS %s, of it anonymous %s\n", sizes[i], rig.MiB(m.RSS), rig.MiB(m.Anon))
 	}
 	return fs, ctx.Err()
+}
+
+// allUp waits until every host has its actor.
+func allUp(ctx context.Context, h *rig.Hub) error {
+	ctx, cancel := context.WithTimeout(ctx, collected)
+	defer cancel()
+	return rig.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		left, err := h.Metric(ctx, "felhom_hosts_starting")
+		return err == nil && left == 0, nil
+	})
 }
 
 // fillHub makes a hub whose store knows so many hosts, and lets it run once:
