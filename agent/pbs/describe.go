@@ -31,6 +31,7 @@ func (s *Servers) Describe(ctx context.Context) (found []api2.Finding) {
 
 type description struct {
 	*server
+	perms permissions
 	found []api2.Finding
 }
 
@@ -64,6 +65,7 @@ func (d *description) trouble(question string, t trouble) {
 }
 
 func (d *description) view(v *view) {
+	d.perms = v.perms
 	if paths := v.perms.dangerous(); len(paths) > 0 {
 		d.ok("token", "can also DELETE backups, on %s: give it the role DatastoreAudit only", strings.Join(paths, ", "))
 	}
@@ -100,19 +102,20 @@ func (d *description) store(v *view, st *store) {
 
 // grant is how an administrator gives the token the right to look, and no more.
 // A token has what both it and its user were given.
-func (s *server) grant(path string) string {
-	user, _, _ := strings.Cut(s.tokenID, "!")
+func (d *description) grant(path string) string {
+	path = d.perms.addAt(path)
+	user, _, _ := strings.Cut(d.tokenID, "!")
 	const command = "proxmox-backup-manager acl update %s DatastoreAudit --auth-id '%s'"
-	return fmt.Sprintf(command+" && "+command, path, user, path, s.tokenID)
+	return fmt.Sprintf(command+" && "+command, path, user, path, d.tokenID)
 }
 
 // hint is what to do about a trouble.
-func (s *server) hint(t trouble) string {
-	user, _, _ := strings.Cut(s.tokenID, "!")
+func (d *description) hint(t trouble) string {
+	user, _, _ := strings.Cut(d.tokenID, "!")
 	_, pinned := errors.AsType[*api2.FingerprintError](t.err)
 	switch {
 	case t.path != "":
-		return "on the server: " + s.grant(t.path)
+		return "on the server: " + d.grant(t.path)
 	case t.err == nil:
 		return "look at it on the server, or leave it out of the datastores to read"
 	case pinned:

@@ -38,7 +38,7 @@ func TestDescribe(t *testing.T) {
 				"proxmox-backup-manager acl update /datastore/keller DatastoreAudit --auth-id 'felhom@pbs'", denial}}},
 		{"own groups, none", pbstest.Stranger, nil, []row{version, {"attic datastore keller", "512 of 1024", "", "", ok},
 			{"attic datastores", "as a whole", "", "--auth-id 'other@pbs!birke'", ok},
-			{"attic datastore keller", "it is shown its own groups only", "acl update /datastore/keller DatastoreAudit", "--auth-id 'other@pbs!birke'", denial}}},
+			{"attic datastore keller", "it is shown its own groups only", "acl update /datastore DatastoreAudit", "--auth-id 'other@pbs!birke'", denial}}},
 		{"wrong secret", "felhom@pbs!unknown", nil, []row{
 			{"attic GET /version", "401 authentication failed", "user list-tokens 'felhom@pbs'", "", denial}}},
 		{"away", pbstest.DatastoreAuditor, func(s *pbstest.Server, _ *server) {
@@ -75,5 +75,28 @@ func TestDescribe(t *testing.T) {
 	none := servers(t).Describe(t.Context())
 	if len(none) != 1 || none[0].Status != messages.SectionNotConfigured || none[0].Bad() {
 		t.Errorf("got %+v", none)
+	}
+}
+
+// Protects the host's backups: a role given below the path from which a token has
+// its rights takes those away there.
+func TestACommandTakesNoRightAway(t *testing.T) {
+	down, here := map[string]bool{backup: true}, map[string]bool{backup: false}
+	for _, c := range []struct {
+		perms    permissions
+		on, want string
+	}{
+		{nil, "/datastore/keller", "/datastore/keller"},
+		{permissions{"/datastore": down}, "/datastore/keller/wald", "/datastore"},
+		{permissions{"/": down, "/datastore": down}, "/datastore/keller", "/"},
+		{permissions{"/": {"Sys.Audit": true}, "/datastore": down}, "/datastore/keller", "/datastore"},
+		{permissions{"/datastore/keller": down}, "/datastore/keller/wald", "/datastore/keller"},
+		{permissions{"/datastore": here}, "/datastore/keller", "/datastore/keller"},
+		{permissions{"/datastore": here}, "/datastore", "/datastore"},
+		{permissions{"/datastore/keller/wald": down}, "/datastore/keller", "/datastore/keller"},
+	} {
+		if got := c.perms.addAt(c.on); got != c.want {
+			t.Errorf("%v: for %s got %s, want %s", c.perms, c.on, got, c.want)
+		}
 	}
 }

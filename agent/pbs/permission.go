@@ -2,6 +2,7 @@ package pbs
 
 import (
 	"context"
+	"maps"
 	"path"
 	"slices"
 
@@ -51,4 +52,22 @@ func (perms permissions) dangerous() (paths []string) {
 	}
 	slices.Sort(paths)
 	return paths
+}
+
+// addAt is where to give a role so that it adds to what the token has on p: the
+// path that hands that down. A role on p itself would replace it, and a token that
+// takes backups would be left without the right to (pbs-config, acl.rs).
+func (perms permissions) addAt(p string) string {
+	at := p
+	for len(perms[at]) == 0 && at != "/" {
+		at = path.Dir(at)
+	}
+	handsDown := func(below bool) bool { return below }
+	if at != p && !slices.ContainsFunc(slices.Collect(maps.Values(perms[at])), handsDown) {
+		return p
+	}
+	for at != "/" && maps.Equal(perms[path.Dir(at)], perms[at]) {
+		at = path.Dir(at)
+	}
+	return at
 }
