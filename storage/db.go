@@ -291,7 +291,9 @@ func (db *DB) saveMarks() error {
 	return db.marks.save(m)
 }
 
-// Close waits for the calls that run, then closes everything. A second Close
+// Close waits for the calls that run, then closes everything. A store that failed
+// it leaves as a kill would: Badger tries for ever to write to a disk that fails,
+// and what became of the last batch only the next start can tell. A second Close
 // is harmless.
 func (db *DB) Close() error {
 	db.mu.Lock()
@@ -307,10 +309,10 @@ func (db *DB) Close() error {
 	close(db.stop)
 	<-db.stopped
 	db.users.Wait()
-	var err error
-	if failed == nil {
-		err = db.saveMarks()
+	if failed != nil {
+		return db.lock.Close()
 	}
+	err := db.saveMarks()
 	if errors.Is(err, unix.ENOSPC) { // older marks ask for less
 		db.log.Warningf("%v", err)
 		err = nil

@@ -110,6 +110,31 @@ func TestNothingIsLostByAKill(t *testing.T) {
 	f.verify(t, db)
 }
 
+// A store that could not write is left as a kill leaves it: Badger would try for
+// ever to write its tables. Nothing is lost by that.
+func TestFailedStoreIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(dir, smallOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(3)
+	write(t, db, f.mint())
+	write(t, db, f.report(700))
+	db.fail(errors.New("input/output error"))
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if db.state.IsClosed() {
+		t.Error("Badger was closed")
+	}
+	f.verify(t, openTest(t, crash(t, dir)))
+	if err := db.state.Close(); err != nil { // for the test's folder
+		t.Error(err)
+	}
+	db.history.closeAll()
+}
+
 // used is what a file holds before its first hole and the zeros there.
 func used(t *testing.T, path string) []byte {
 	t.Helper()

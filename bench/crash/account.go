@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"felhom.eu/bench/load"
@@ -13,7 +17,8 @@ import (
 
 // account lets the last cycle end in peace and compares what the hub says with
 // what it was told and what it told.
-func (k *killer) account(ctx context.Context, kills int, checks *rig.Checks) error {
+func (k *killer) account(ctx context.Context) error {
+	k.hub.Set("GROUP_WAIT_SECONDS", "1")
 	if err := k.start(ctx); err != nil {
 		return err
 	}
@@ -24,30 +29,31 @@ func (k *killer) account(ctx context.Context, kills int, checks *rig.Checks) err
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	everyone := append(append([]*load.Host(nil), k.loaders...), k.sleepers...)
-	calm, stop := context.WithCancel(ctx)
-	working := k.goLoad(calm, load.Plan{Hosts: everyone, Connections: min(16, len(everyone)), Rate: steadyRate * float64(len(everyone))})
+	quiet, stop := context.WithCancel(ctx)
+	working := goLoad(quiet, k.hub, load.Plan{Hosts: everyone, Connections: min(16, len(everyone)), Rate: steadyRate * float64(len(everyone))})
 	told, err := k.readTold(ctx)
 	stop()
-	k.acks = append(k.acks, (<-working).Acks...)
+	k.answered((<-working).Acks)
 	if err != nil {
 		return err
 	}
-	told.check(checks, expected{cycles: k.cycles, sleepers: idSet(k.sleepers), kills: kills})
+	told.check(&k.Checks, expected{cycles: k.cycles, sleepers: idSet(k.sleepers), kills: k.Rounds + k.startKills})
 	kept, err := readKept(ctx, &k.hub.Admin, everyone)
 	if err != nil {
 		return err
 	}
-	checkReports(checks, k.acks, openReports(everyone), kept)
+	k.Acknowledged = len(k.acks)
+	k.Lost += checkReports(&k.Checks, k.acks, openReports(everyone), kept)
 	return k.hub.Stop()
 }
 
 // finishCycle brings every sleeper to the end of the cycle that it is in.
 func (k *killer) finishCycle(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
-	working := k.goLoad(ctx, load.Plan{Hosts: k.loaders, Connections: min(16, len(k.loaders)), Rate: steadyRate * float64(len(k.loaders))})
+	working := goLoad(ctx, k.hub, load.Plan{Hosts: k.loaders, Connections: min(16, len(k.loaders)), Rate: steadyRate * float64(len(k.loaders))})
 	defer func() {
 		end()
-		k.acks = append(k.acks, (<-working).Acks...)
+		k.answered((<-working).Acks)
 	}()
 	if k.phase != awaitStale {
 		if err := k.awaitAll(ctx, messages.HostDown); err != nil {
@@ -131,4 +137,47 @@ func readKept(ctx context.Context, a *rig.Admin, hosts []*load.Host) (map[messag
 		kept[h.ID] = bodies[i]
 	}
 	return kept, err
+}
+
+// missing is which of the acknowledged reports, the newest of their hosts, the
+// hub does not have.
+func missing(ctx context.Context, a *rig.Admin, acks []load.Ack) (lost []load.Ack, err error) {
+	of := map[*load.Host][]load.Ack{}
+	for _, ack := range acks {
+		of[ack.Host] = append(of[ack.Host], ack)
+	}
+	hosts := slices.Collect(maps.Keys(of))
+	var mu sync.Mutex
+	err = rig.Parallel(8, len(hosts), func(i int) error {
+		gone, err := missingOf(ctx, a, hosts[i].ID, of[hosts[i]])
+		mu.Lock()
+		defer mu.Unlock()
+		lost = append(lost, gone...)
+		return err
+	})
+	return lost, err
+}
+
+func missingOf(ctx context.Context, a *rig.Admin, id messages.HostID, acks []load.Ack) (lost []load.Ack, err error) {
+	lines, err := a.Newest(ctx, id, len(acks)+1) // and perhaps one that was never answered
+	if errors.Is(err, rig.ErrNotThere) {
+		return acks, nil // its host is gone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list reports of %s: %w", id, err)
+	}
+	there := map[digest]bool{}
+	for _, line := range lines {
+		body, err := a.Report(ctx, id, line.ID)
+		if err != nil {
+			return nil, fmt.Errorf("read report of %s: %w", id, err)
+		}
+		there[sha256.Sum256(body)] = true
+	}
+	for _, ack := range acks {
+		if !there[sha256.Sum256(ack.Body())] {
+			lost = append(lost, ack)
+		}
+	}
+	return lost, nil
 }

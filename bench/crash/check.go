@@ -13,8 +13,8 @@ import (
 )
 
 // checkReports holds what is kept to what was acknowledged. A report that was
-// sent and never answered may be kept or not.
-func checkReports(c *rig.Checks, acks, open []load.Ack, kept map[messages.HostID][]digest) {
+// sent and never answered may be kept or not. It returns how many are lost.
+func checkReports(c *rig.Checks, acks, open []load.Ack, kept map[messages.HostID][]digest) (lost int) {
 	total, doubled, foreign := 0, 0, 0
 	times := map[messages.HostID]map[digest]int{}
 	for id, bodies := range kept {
@@ -27,7 +27,6 @@ func checkReports(c *rig.Checks, acks, open []load.Ack, kept map[messages.HostID
 		}
 	}
 	sent := map[digest]bool{}
-	lost := 0
 	for _, a := range acks {
 		d := digest(sha256.Sum256(a.Body()))
 		sent[d] = true
@@ -48,6 +47,7 @@ func checkReports(c *rig.Checks, acks, open []load.Ack, kept map[messages.HostID
 	c.Add(lost == 0, "every report answered 200 is there, byte for byte", "%d acknowledged, %d lost", len(acks), lost)
 	c.Add(doubled == 0, "no report is there twice", "%d kept, %d twice", total, doubled)
 	c.Add(foreign == 0, "nothing is there that was not sent", "%d bodies unknown", foreign)
+	return lost
 }
 
 // told is what the hub says that happened, what it says it sent, and what came.

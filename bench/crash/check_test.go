@@ -1,9 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"felhom.eu/bench/load"
@@ -120,5 +128,97 @@ func TestEveryLostReportIsFound(t *testing.T) {
 			checkReports(&checks, []load.Ack{ack(1), ack(2)}, []load.Ack{ack(3)}, c.kept)
 			expectFinding(t, checks, c.finds)
 		})
+	}
+}
+
+// Changes of the hub's sources are lines that have to be there, once each; what
+// comes of them is Go.
+func TestChangesApply(t *testing.T) {
+	product, err := rig.ProductDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := changes.ReadDir("testdata")
+	if err != nil || len(files) < len(broken) {
+		t.Fatalf("%d changes, %v", len(files), err)
+	}
+	for _, f := range files {
+		texts, err := changedFiles(product, strings.TrimSuffix(f.Name(), ".change"))
+		if err != nil || len(texts) == 0 {
+			t.Errorf("%s: %d files, %v", f.Name(), len(texts), err)
+		}
+		for name, text := range texts {
+			if _, err := parser.ParseFile(token.NewFileSet(), name, text, parser.AllErrors); err != nil {
+				t.Errorf("%s: %v", f.Name(), err)
+			}
+		}
+	}
+	for _, b := range broken {
+		if _, err := changedFiles(product, b.name); err != nil {
+			t.Error(err)
+		}
+		if _, err := choose(options{only: b.by}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A judge that lets something pass proves nothing.
+func TestDamageIsJudged(t *testing.T) {
+	of := func(things ...string) *picture {
+		p := &picture{things: map[string]string{}, refused: map[string]string{}}
+		for i := 0; i < len(things); i += 2 {
+			p.things[things[i]] = things[i+1]
+		}
+		return p
+	}
+	truth := of(ofReport+"h r", "body", ofState+"h", "1", ofEvent+"e", "x")
+	failing := of(ofReport+"h r", "body", ofState+"h", "1")
+	failing.refused["/events"] = "500"
+	for name, c := range map[string]struct {
+		shows  *picture
+		told   string
+		came   string
+		silent bool
+	}{
+		"all there":              {truth, "", "harmless", false},
+		"all there, and told":    {truth, "damage", "told, nothing missing", false},
+		"event gone":             {of(ofReport+"h r", "body", ofState+"h", "1"), "", "", true},
+		"event gone, told":       {of(ofReport+"h r", "body", ofState+"h", "1"), "lost", "told", false},
+		"event refused":          {failing, "", "told", false},
+		"state old":              {of(ofReport+"h r", "body", ofState+"h", "0", ofEvent+"e", "x"), "", "", true},
+		"state old, told":        {of(ofReport+"h r", "body", ofState+"h", "0", ofEvent+"e", "x"), "lost", "told", false},
+		"body wrong, even told":  {of(ofReport+"h r", "bodY", ofState+"h", "1", ofEvent+"e", "x"), "lost", "", true},
+		"event from nowhere":     {of(ofReport+"h r", "body", ofState+"h", "1", ofEvent+"e", "x", ofEvent+"f", "y"), "", "", true},
+		"another report's place": {of(ofReport+"h s", "body", ofState+"h", "1", ofEvent+"e", "x"), "lost", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var v verdict
+			v.judge(c.shows.differs(truth), c.told)
+			if v.came != c.came || (v.silent != "") != c.silent {
+				t.Errorf("got %+v", v)
+			}
+		})
+	}
+}
+
+// What a file is damaged in is its contents, not the zeros behind them.
+func TestDamageHitsContents(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	was := append([]byte("something"), make([]byte, 1<<20)...)
+	for _, d := range damages {
+		if err := os.WriteFile(path, was, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.strike(path, rand.New(rand.NewPCG(1, 2))); err != nil {
+			t.Fatal(err)
+		}
+		is, err := os.ReadFile(path)
+		if d.name == removed.name && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || bytes.Equal(is, was) || bytes.Equal(bytes.TrimRight(is, "\x00"), []byte("something")) {
+			t.Errorf("%s: %d bytes, %v", d.name, len(is), err)
+		}
 	}
 }

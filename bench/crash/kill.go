@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"sync"
 	"time"
 
 	"felhom.eu/bench/load"
@@ -21,25 +23,31 @@ var shortThresholds = rig.Settings{
 }
 
 const (
-	longLives     = 5                      // of a run; in each, one kind of transition is hit
-	maxLife       = 250 * time.Millisecond // of a short life under load
+	loaderCount   = 48
+	sleeperCount  = 20
+	longEvery     = 10                     // lives; in a long one, one kind of transition is hit
+	maxLongLives  = 15                     // of a run
+	maxLife       = 150 * time.Millisecond // of a short life under load
 	turnTimeout   = 30 * time.Second       // for an awaited transition
 	sleeperRate   = 40                     // returning sleepers a second, so that transitions are spread over some batches
 	steadyRate    = 2                      // reports a second of each loader in long lives
 	afterTurn     = 1200 * time.Millisecond
-	startKillOdds = 5 // one in so many lives is preceded by a kill during start-up
+	startKillOdds = 5                      // one in so many lives is preceded by a kill during start-up
+	holdOdds      = 10                     // one in so many notifications is held by its receiver
+	hold          = 700 * time.Millisecond // for so long: a kill meanwhile must not lose it
 )
 
 // killer is the run's state.
 type killer struct {
-	hub       *rig.Hub
-	hooks     *rig.Webhooks
-	random    *rand.Rand
-	hitStarts bool // kill during start-up, too
-	loaders   []*load.Host
-	sleepers  []*load.Host
+	*scene
+	hub      *rig.Hub
+	end      func() error // ends a life
+	hooks    *rig.Webhooks
+	loaders  []*load.Host
+	sleepers []*load.Host
 
 	acks       []load.Ack
+	fresh      []load.Ack   // of them, those that nobody has asked for yet
 	away       []*load.Host // sleepers that are to return and have not been answered
 	phase      phase
 	turned     bool // all sleepers are down or were, in this cycle
@@ -57,46 +65,60 @@ const (
 	awaitReturn
 )
 
-// killing is the kill loop with its accounting.
-func killing(ctx context.Context, o options, dir string, checks *rig.Checks) error {
-	hooks, err := rig.StartWebhooks()
+// kill ends the hub with SIGKILL at random instants, start-up included.
+func kill(ctx context.Context, s *scene) error {
+	hub, err := rig.NewHub(s.hub, s.dir, shortThresholds)
 	if err != nil {
 		return err
 	}
-	defer hooks.Close()
-	k := &killer{hooks: hooks, random: newRand(o.seed), hitStarts: o.startKills}
-	if k.hub, err = rig.NewHub(o.hub, dir, shortThresholds); err != nil {
+	return (&killer{scene: s, hub: hub, end: func() error { hub.Kill(); return nil }}).run(ctx)
+}
+
+// run is a life and its end, again and again, and the accounting.
+func (k *killer) run(ctx context.Context) (err error) {
+	if k.hooks, err = rig.StartWebhooks(); err != nil {
 		return err
+	}
+	defer k.hooks.Close()
+	dice := rand.New(rand.NewPCG(k.random.Uint64(), 0)) // the receiver's own
+	var mu sync.Mutex
+	k.hooks.Hold = func() time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		if dice.IntN(holdOdds) > 0 {
+			return 0
+		}
+		return hold
 	}
 	defer func() {
 		if k.hub.Process != nil {
 			k.hub.Kill()
 		}
 	}()
-	if err := k.setUp(ctx, o); err != nil {
+	if err := k.setUp(ctx); err != nil {
 		return err
 	}
-	begin := time.Now()
-	for n := 1; n <= o.kills; n++ {
-		if err := k.life(ctx, n%max(o.kills/longLives, 1) == 0); err != nil {
+	long := max(longEvery, k.Rounds/maxLongLives)
+	for n := 1; n <= k.Rounds && ctx.Err() == nil; n++ {
+		if err := k.life(ctx, n%long == 0); err != nil {
 			return fmt.Errorf("life %d: %w", n, err)
 		}
 	}
-	fmt.Printf("%d kills under load and %d during start-up in %.0f s; %d reports acknowledged; ready again after %.2f s (median)\n",
-		o.kills, k.startKills, time.Since(begin).Seconds(), len(k.acks), rig.SpreadOf(k.starts).Median)
-	return k.account(ctx, o.kills+k.startKills, checks)
+	k.Acknowledged = len(k.acks)
+	k.Seen = fmt.Sprintf("%d more during start-up; ready again after %.2f s (median)", k.startKills, rig.SpreadOf(k.starts).Median)
+	return k.account(ctx)
 }
 
-// setUp mints the hosts and kills the hub for the first time, once every
-// sleeper has reported.
-func (k *killer) setUp(ctx context.Context, o options) (err error) {
+// setUp mints the hosts and ends the hub's first life once every sleeper has
+// reported.
+func (k *killer) setUp(ctx context.Context) (err error) {
 	if err = k.start(ctx); err != nil {
 		return err
 	}
-	if k.loaders, err = rig.Fleet(ctx, &k.hub.Admin, "loaders", o.loaders); err != nil {
+	if k.loaders, err = rig.Fleet(ctx, &k.hub.Admin, "loaders", loaderCount); err != nil {
 		return err
 	}
-	if k.sleepers, err = rig.Fleet(ctx, &k.hub.Admin, "sleepers", o.sleepers); err != nil {
+	if k.sleepers, err = rig.Fleet(ctx, &k.hub.Admin, "sleepers", sleeperCount); err != nil {
 		return err
 	}
 	if err = k.hub.AddWebhook(ctx, k.hooks.URL(), k.hooks.Secret); err != nil {
@@ -107,9 +129,30 @@ func (k *killer) setUp(ctx context.Context, o options) (err error) {
 	if len(k.away) > 0 {
 		return errors.New("sleepers could not report")
 	}
-	k.hub.Kill()
-	return nil
+	return k.end()
 }
+
+// answered takes note of what was acknowledged.
+func (k *killer) answered(acks []load.Ack) {
+	k.acks, k.fresh = append(k.acks, acks...), append(k.fresh, acks...)
+}
+
+// askForFresh compares what was acknowledged since the last start with what
+// the hub has.
+func (k *killer) askForFresh(ctx context.Context) error {
+	lost, err := missing(ctx, &k.hub.Admin, k.fresh)
+	if len(lost) > 0 {
+		k.Lost += len(lost)
+		k.Checks.Add(false, "what was acknowledged is there at the next start", "%d of %d reports lost, of %s first", len(lost), len(k.fresh), lost[0].Host.ID)
+	}
+	k.fresh = nil
+	if len(lost) > 0 {
+		err = errors.Join(err, errLost)
+	}
+	return err
+}
+
+var errLost = errors.New("reports are lost; it ends here")
 
 func (k *killer) start(ctx context.Context) error {
 	took, err := k.hub.Start(ctx)
@@ -117,21 +160,26 @@ func (k *killer) start(ctx context.Context) error {
 	return err
 }
 
-// life is one start, some work, and a kill.
+// life is one start, a look back, some work, and the end.
 func (k *killer) life(ctx context.Context, long bool) error {
+	// Mostly every event is told at once, sometimes those of a second together.
+	k.hub.Set("GROUP_WAIT_SECONDS", strconv.Itoa(max(0, k.random.IntN(3)-1)))
 	if err := k.killDuringStart(ctx); err != nil {
 		return err
 	}
 	if err := k.start(ctx); err != nil {
 		return err
 	}
+	if err := k.askForFresh(ctx); err != nil {
+		return fmt.Errorf("look back: %w", err)
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	plan := load.Plan{Hosts: k.loaders, Connections: min(64, len(k.loaders))}
+	plan := load.Plan{Hosts: k.loaders, Connections: loaderCount / 2}
 	if long {
 		plan.Rate = steadyRate * float64(len(k.loaders))
 	}
-	working := k.goLoad(ctx, plan)
+	working := goLoad(ctx, k.hub, plan)
 	returning := make(chan struct{})
 	go func() {
 		defer close(returning)
@@ -143,35 +191,32 @@ func (k *killer) life(ctx context.Context, long bool) error {
 	if long {
 		err = k.turn(ctx)
 	} else {
-		wait(ctx, between(k.random, time.Millisecond, maxLife))
+		wait(ctx, k.between(time.Millisecond, maxLife))
 	}
-	k.hub.Kill()
+	err = errors.Join(err, k.end())
 	end()
 	<-returning
-	if r := <-working; r != nil {
-		k.acks = append(k.acks, r.Acks...)
-	}
+	k.answered((<-working).Acks)
 	k.completeCycle()
 	return err
 }
 
 // killDuringStart sometimes kills the hub while it opens its store.
 func (k *killer) killDuringStart(ctx context.Context) error {
-	if k.random.IntN(startKillOdds) != 0 || !k.hitStarts {
+	if k.random.IntN(startKillOdds) != 0 {
 		return nil
 	}
 	if err := k.hub.Launch(); err != nil {
 		return err
 	}
-	wait(ctx, between(k.random, time.Millisecond, 100*time.Millisecond))
-	k.hub.Kill()
+	wait(ctx, k.between(time.Millisecond, 100*time.Millisecond))
 	k.startKills++
-	return nil
+	return k.end()
 }
 
-// goLoad sends in the background until ctx ends.
-func (k *killer) goLoad(ctx context.Context, p load.Plan) <-chan *load.Result {
-	p.Addr, p.For, p.Remember = k.hub.Addr, time.Hour, true
+// goLoad sends in the background until ctx ends, and remembers.
+func goLoad(ctx context.Context, h *rig.Hub, p load.Plan) <-chan *load.Result {
+	p.Addr, p.For, p.Remember = h.Addr, time.Hour, true
 	out := make(chan *load.Result, 1)
 	go func() {
 		r, _ := load.Run(ctx, p) // the plan is a good one
@@ -196,7 +241,7 @@ func (k *killer) turn(ctx context.Context) error {
 			return err
 		}
 		k.away, k.turned = k.sleepers, true
-		ctx, cancel := context.WithTimeout(ctx, between(k.random, time.Millisecond, afterTurn))
+		ctx, cancel := context.WithTimeout(ctx, k.between(time.Millisecond, afterTurn))
 		defer cancel()
 		k.comeBack(ctx)
 		return nil
@@ -206,7 +251,7 @@ func (k *killer) turn(ctx context.Context) error {
 // awaitMore waits until the first sleeper has turned in this cycle.
 func (k *killer) awaitMore(ctx context.Context, t messages.EventType) error {
 	err := k.await(ctx, t, k.cycles*len(k.sleepers)+1)
-	wait(ctx, between(k.random, time.Millisecond, afterTurn))
+	wait(ctx, k.between(time.Millisecond, afterTurn))
 	return err
 }
 
@@ -251,7 +296,8 @@ func (k *killer) comeBack(ctx context.Context) {
 			still = append(still, h)
 		}
 	}
-	k.acks, k.away = append(k.acks, r.Acks...), still
+	k.answered(r.Acks)
+	k.away = still
 }
 
 // completeCycle counts a cycle when its last sleeper is back.

@@ -1,6 +1,6 @@
-// Command crash kills the hub, again and again, while it works, and then asks
-// it to account for everything: every report it answered 200, every transition
-// of every host, every notification.
+// Command crash breaks a hub in every way that is known to break stores and
+// watchmen, under load, and then asks it to account for everything: every
+// report it answered 200, every transition of every host, every notification.
 package main
 
 import (
@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"time"
@@ -19,22 +18,26 @@ import (
 // options are the command line.
 type options struct {
 	hub, scratch, json string
-	kills              int
-	loaders, sleepers  int
-	startKills         bool
+	short              bool
+	only               string
+	rounds             int
+	broken             string
 	seed               uint64
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == underFilter {
+		becomeFiltered(os.Args[2:]) // returns only when it failed
+	}
 	var o options
 	flag.StringVar(&o.hub, "hub", "", "test this hub `program`; built when empty")
 	flag.StringVar(&o.scratch, "scratch", "", "make stores under this `folder`")
 	flag.StringVar(&o.json, "json", "", "write what was found to `FILE`")
-	flag.IntVar(&o.kills, "kills", 50, "how often the hub is killed under load")
-	flag.IntVar(&o.loaders, "loaders", 200, "hosts that report as fast as they are answered")
-	flag.IntVar(&o.sleepers, "sleepers", 20, "hosts that fall silent and return")
-	flag.BoolVar(&o.startKills, "start-kills", true, "sometimes kill it while it starts, too; not counted in -kills")
-	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the instants of the kills")
+	flag.BoolVar(&o.short, "short", false, "few rounds of each fault, as .ci/run has them")
+	flag.StringVar(&o.only, "only", "", "these `faults` alone, by name, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 0, "so many rounds of each fault instead of its own number")
+	flag.StringVar(&o.broken, "broken", "", "break the hub on purpose ("+brokenNames()+") and expect to notice")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of everything random")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -49,35 +52,33 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if o.hub, err = rig.FindHub(ctx, o.hub, dir); err != nil {
-		return err
+	b := &builds{dir: dir, given: o.hub}
+	if o.broken != "" {
+		err = proveBroken(ctx, o, b, dir)
+	} else {
+		err = prove(ctx, o, b, dir)
 	}
-	fmt.Printf("seed %d\n", o.seed)
-	var checks rig.Checks
-	if err := killing(ctx, o, dir, &checks); err != nil {
-		return fmt.Errorf("%w (store kept in %s)", err, dir)
-	}
-	if err := outage(ctx, o, dir, &checks); err != nil {
-		return fmt.Errorf("%w (store kept in %s)", err, dir)
-	}
-	fmt.Println()
-	checks.Print(os.Stdout)
-	if err := rig.WriteJSON(o.json, checks); err != nil {
-		return err
-	}
-	if err := checks.Err(); err != nil {
-		return fmt.Errorf("%w; repeat with -seed %d; store kept in %s", err, o.seed, dir)
+	if err != nil {
+		return fmt.Errorf("%w; stores kept in %s", err, dir)
 	}
 	remove()
 	return nil
 }
 
-// newRand makes the instants of a run repeatable, as far as a hub's own timing is.
-func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
-
-// between is a random duration from low to high.
-func between(r *rand.Rand, low, high time.Duration) time.Duration {
-	return low + time.Duration(r.Int64N(int64(high-low)+1))
+// prove strikes with the chosen faults and prints how the hub fared.
+func prove(ctx context.Context, o options, b *builds, dir string) error {
+	chosen, err := choose(o)
+	if err != nil {
+		return err
+	}
+	rows, err := strikeAll(ctx, o, b, dir, chosen)
+	if err := errors.Join(err, rig.WriteJSON(o.json, rows)); err != nil {
+		return err
+	}
+	if !rows.print(os.Stdout) {
+		return fmt.Errorf("%w; repeat with -seed %d -only FAULT", rig.ErrFailed, o.seed)
+	}
+	return nil
 }
 
 // wait waits for d or for the end of ctx.

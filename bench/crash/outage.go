@@ -14,11 +14,21 @@ const (
 	outageHosts = 20
 	downSeconds = 6 // of shortThresholds
 	offFor      = (downSeconds + 2) * time.Second
+	comeLate    = 2500 * time.Millisecond // after the hub, well within the grace of 5 s
 )
 
 // outage switches the hub off for longer than down_seconds: hosts that report
 // again afterwards must not be alarmed about, the one that does not must be.
-func outage(ctx context.Context, o options, dir string, checks *rig.Checks) error {
+func outage(ctx context.Context, s *scene) error {
+	for n := range s.Rounds {
+		if err := s.outage(ctx, fmt.Sprintf("%s/%d", s.dir, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scene) outage(ctx context.Context, dir string) error {
 	hooks, err := rig.StartWebhooks()
 	if err != nil {
 		return err
@@ -28,8 +38,8 @@ func outage(ctx context.Context, o options, dir string, checks *rig.Checks) erro
 	for name, value := range shortThresholds {
 		settings[name] = value
 	}
-	settings["RESUME_GRACE_SECONDS"] = "2"
-	h, err := rig.NewHub(o.hub, dir+"/outage", settings)
+	settings["RESUME_GRACE_SECONDS"] = "5"
+	h, err := rig.NewHub(s.hub, dir, settings)
 	if err != nil {
 		return err
 	}
@@ -46,7 +56,7 @@ func outage(ctx context.Context, o options, dir string, checks *rig.Checks) erro
 	if _, err := h.Start(ctx); err != nil {
 		return err
 	}
-	return afterOutage(ctx, h, hooks, hosts, checks)
+	return afterOutage(ctx, h, hooks, hosts, &s.Checks)
 }
 
 // beforeOutage lets every host report once and switches the hub off.
@@ -79,6 +89,7 @@ func afterOutage(ctx context.Context, h *rig.Hub, hooks *rig.Webhooks, hosts []*
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		wait(ctx, comeLate)
 		load.Run(ctx, load.Plan{Addr: h.Addr, Hosts: hosts[1:], Connections: 4, Rate: 2 * outageHosts, For: time.Hour})
 	}()
 	begin := time.Now()

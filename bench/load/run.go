@@ -210,6 +210,17 @@ func (w *worker) try(ctx context.Context, h *Host) (status int, err error) {
 	return w.conn.answer()
 }
 
+// Send sends the host's next report once, over a connection of its own, and
+// returns the status of the answer. Errors: none came.
+func (h *Host) Send(ctx context.Context, addr string) (status int, err error) {
+	w := worker{plan: &Plan{Addr: addr}}
+	defer w.hangUp()
+	if status, err = w.try(ctx, h); err == nil && status == 200 {
+		h.openAt = 0
+	}
+	return status, err
+}
+
 // count closes h's open report, which was answered 200.
 func (w *worker) count(h *Host, begin time.Time) {
 	if w.plan.Remember {

@@ -62,12 +62,18 @@ func (a *Admin) do(ctx context.Context, method, path string, body any) (int, []b
 	return resp.StatusCode, answer, err
 }
 
+// ErrNotThere is what a 404 becomes.
+var ErrNotThere = errors.New("status 404")
+
 // ask sends one request under /api/v1/admin and decodes a 2xx answer into out
 // (nil: not needed).
 func (a *Admin) ask(ctx context.Context, method, path string, body, out any) error {
 	status, answer, err := a.do(ctx, method, "/api/v1/admin"+path, body)
 	if err != nil {
 		return err
+	}
+	if status == http.StatusNotFound {
+		return fmt.Errorf("%s %s: %w", method, path, ErrNotThere)
 	}
 	if status/100 != 2 {
 		return fmt.Errorf("%s %s: status %d: %.300s", method, path, status, answer)
@@ -142,6 +148,11 @@ func Parallel(workers, n int, f func(i int) error) error {
 	return failed
 }
 
+// Revoke ends a host's keys.
+func (a *Admin) Revoke(ctx context.Context, id messages.HostID) error {
+	return a.ask(ctx, http.MethodPost, "/hosts/"+string(id)+"/revoke-key", nil, nil)
+}
+
 // HostView is what the rigs read of a host.
 type HostView struct {
 	HostID         messages.HostID `json:"host_id"`
@@ -179,6 +190,21 @@ type ReportLine struct {
 // Reports is every report of a host, newest failed.
 func (a *Admin) Reports(ctx context.Context, id messages.HostID) ([]ReportLine, error) {
 	return list[ReportLine](ctx, a, "/hosts/"+string(id)+"/reports", nil)
+}
+
+// Newest is the newest reports of a host, at most 1000.
+func (a *Admin) Newest(ctx context.Context, id messages.HostID, limit int) (lines []ReportLine, err error) {
+	var page struct {
+		Items []ReportLine `json:"items"`
+	}
+	err = a.ask(ctx, http.MethodGet, fmt.Sprintf("/hosts/%s/reports?limit=%d", id, min(limit, 1000)), nil, &page)
+	return page.Items, err
+}
+
+// Get asks for any path, with the global key as a password where a browser
+// would sign in, and returns status and body. Errors: no answer.
+func (a *Admin) Get(ctx context.Context, path string) (status int, body []byte, err error) {
+	return a.do(ctx, http.MethodGet, path, nil)
 }
 
 // Report is one report's body.

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sort"
 	"time"
@@ -22,6 +24,7 @@ type Hub struct {
 	Log *Log   // of all its lives
 
 	program string
+	through []string // a program and its arguments that run program
 	env     []string
 }
 
@@ -38,15 +41,41 @@ func NewHub(program, dir string, s Settings) (*Hub, error) {
 	}
 	h := &Hub{Dir: filepath.Join(dir, "hub-data"), Log: new(Log), program: program}
 	h.Admin = NewAdmin(addr, NewKey())
-	h.env = []string{
-		"FELHOM_HUB_LISTEN=" + addr, "FELHOM_HUB_DATA_DIR=" + h.Dir, "FELHOM_HUB_GLOBAL_KEY=" + h.Key,
-		"STANDIN_FAULT=" + os.Getenv("STANDIN_FAULT"), // a hub knows nothing of it; see ../standin
-	}
-	for name, value := range s {
+	h.env = []string{"STANDIN_FAULT=" + os.Getenv("STANDIN_FAULT")} // a hub knows nothing of it; see ../standin
+	all := Settings{"LISTEN": addr, "DATA_DIR": h.Dir, "GLOBAL_KEY": h.Key}
+	maps.Copy(all, s)
+	for name, value := range all {
 		h.env = append(h.env, "FELHOM_HUB_"+name+"="+value)
 	}
 	sort.Strings(h.env)
 	return h, nil
+}
+
+// Set changes a setting for the lives to come.
+func (h *Hub) Set(name, value string) {
+	h.env = append(h.env, "FELHOM_HUB_"+name+"="+value) // of two the last counts
+}
+
+// Through lets another program, given with its arguments, run the hub: one that
+// lays a limit on itself and then becomes what its last arguments say.
+func (h *Hub) Through(command ...string) { h.through = command }
+
+// Program changes what is run: another build of the hub.
+func (h *Hub) Program(path string) { h.program = path }
+
+// Command runs one of the hub's commands, such as "check", with the hub's
+// settings, and returns its exit status and what it printed. Errors: it could
+// not be run, or took over a minute.
+func (h *Hub) Command(ctx context.Context, args ...string) (status int, printed string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, h.program, args...)
+	cmd.Env = environment(h.env)
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); errors.As(err, &exit) && ctx.Err() == nil {
+		return exit.ExitCode(), string(out), nil
+	}
+	return 0, string(out), errors.Join(err, ctx.Err())
 }
 
 // NewKey makes a key of the form that hubs know: 64 hex digits.
@@ -77,7 +106,8 @@ func (h *Hub) Start(ctx context.Context) (took time.Duration, err error) {
 
 // Launch runs the hub and waits for nothing.
 func (h *Hub) Launch() (err error) {
-	h.Process, err = Start(h.program, nil, h.env, h.Log)
+	command := append(append([]string(nil), h.through...), h.program)
+	h.Process, err = Start(command[0], command[1:], h.env, h.Log)
 	return err
 }
 

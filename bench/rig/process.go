@@ -16,10 +16,10 @@ import (
 )
 
 // Build compiles the main package pkg, as seen from the module's folder dir,
-// into the folder into, and returns the program's path.
-func Build(ctx context.Context, dir, pkg, into, name string) (string, error) {
+// into the folder into, with flags of go build, and returns the program's path.
+func Build(ctx context.Context, dir, pkg, into, name string, flags ...string) (string, error) {
 	program := filepath.Join(into, name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", program}, flags...), pkg)...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
@@ -53,7 +53,7 @@ type Process struct {
 // writes to stdout and stderr goes to log.
 func Start(program string, args, env []string, log *Log) (*Process, error) {
 	p := &Process{cmd: exec.Command(program, args...), log: log, done: make(chan struct{})}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	p.cmd.Env = environment(env)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// The program dies with the rig, whatever kills the rig.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -65,6 +65,11 @@ func Start(program string, args, env []string, log *Log) (*Process, error) {
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// environment is a minimal one and env.
+func environment(env []string) []string {
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 }
 
 // PID is the process's id.
@@ -95,6 +100,12 @@ func (p *Process) Stop() error {
 	}
 }
 
+// Err is how the process ended, nil for status 0. Only to be asked after Done.
+func (p *Process) Err() error { return p.err }
+
+// Signal sends a signal.
+func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Log collects what processes print, all of it. It is safe for concurrent use.
 type Log struct {
 	mu sync.Mutex
@@ -120,6 +131,13 @@ func (l *Log) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Len()
+}
+
+// Since is what was printed after the first n bytes.
+func (l *Log) Since(n int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b.Bytes()[min(n, l.b.Len()):])
 }
 
 // Tail is the last n bytes.

@@ -25,6 +25,11 @@ import (
 type Webhooks struct {
 	Secret string // whsec_<base64>
 
+	// Hold, when it is set before the first request, says how long a
+	// notification is held before it counts as received: one whose sender dies
+	// meanwhile was not.
+	Hold func() time.Duration
+
 	server *http.Server
 	addr   string
 	mu     sync.Mutex
@@ -85,6 +90,13 @@ func (w *Webhooks) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the hub died while it sent; nothing was received
+	}
+	if w.Hold != nil {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(w.Hold()):
+		}
 	}
 	n := Notification{ID: r.Header.Get("webhook-id"), At: time.Now(), Body: body}
 	n.Events, n.Err = Verify(w.Secret, r.Header, body, n.At)

@@ -203,9 +203,23 @@ func (a *App) Stop() error {
 	if a.hub != nil {
 		errs = append(errs, a.hub.Stop(ctx))
 	}
-	errs = append(errs, a.db.Close())
+	errs = append(errs, a.closeStore(ctx))
 	a.log.Info().Dur("up_ms", time.Since(a.started)).Msg("hub stopped")
 	return errors.Join(errs...)
+}
+
+// closeStore closes the store, or gives it up when that takes too long: Badger
+// tries for ever to write to a disk that fails. What was acknowledged is on the
+// disk already.
+func (a *App) closeStore(ctx context.Context) error {
+	closed := make(chan error, 1)
+	go func() { closed <- a.db.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
+		return errors.New("close store: it takes too long; nothing is lost by that")
+	}
 }
 
 // Health implements api.Fleet.
