@@ -215,6 +215,14 @@ const (
 	RouteTest      EventType = "route_test" // never stored: made by `route test`
 )
 
+// RuleEvents are the types that the rules on reports tell.
+var RuleEvents = []EventType{
+	GuestStopped, GuestStarted, GuestMissing, GuestReturned, TunnelDown, TunnelRecovered, StorageHigh, StorageRecovered,
+	BackupFailedEvent, BackupOverdue, BackupRecovered, VerifyFailed, VerifyOverdue, VerifyRecovered,
+	RestoreTestFailed, RestoreTestOverdue, RestoreTestRecovered, DiskFailing, DiskRecovered, PoolDegraded, PoolRecovered,
+	SectionLost, SectionKnown,
+}
+
 // Severity orders event types for routes that filter by it.
 type Severity uint8
 
@@ -231,13 +239,11 @@ func (t EventType) Severity() Severity {
 	switch t {
 	case HostDown, HostRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ClockSkew, HubGap,
-		GuestStopped, GuestStarted, GuestMissing, GuestReturned, TunnelDown, TunnelRecovered,
-		StorageHigh, StorageRecovered, BackupFailedEvent, BackupOverdue, BackupRecovered,
-		VerifyFailed, VerifyOverdue, VerifyRecovered,
-		RestoreTestFailed, RestoreTestOverdue, RestoreTestRecovered,
-		DiskFailing, DiskRecovered, PoolDegraded, PoolRecovered, SectionLost, SectionKnown:
+	case HostStale, ClockSkew, HubGap:
 		return SeverityWarning
+	}
+	if slices.Contains(RuleEvents, t) {
+		return SeverityWarning // and more when the event says so
 	}
 	return SeverityInfo
 }

@@ -70,6 +70,26 @@ func ParseULID[T ~string](what, s string) (T, error) {
 // Customer is the owner, as the id spells it. The id must be a valid one.
 func (id HostID) Customer() CustomerID { return CustomerID(id[:len(id)-9]) }
 
+// ParseGuestID checks s against <host_id>/<vmid>.
+func ParseGuestID(s string) (GuestID, error) {
+	host, vmid, _ := strings.Cut(s, "/")
+	n, err := strconv.ParseUint(vmid, 10, 32)
+	if !validHostID(host) || err != nil || n < MinVMID || n > MaxVMID {
+		return "", fmt.Errorf("guest_id %.60q: %w; want <host_id>/<vmid>", s, ErrBadID)
+	}
+	return GuestID(s), nil
+}
+
+// Split is the host and the vmid of a GuestID; zero values of one that is none.
+func (id GuestID) Split() (HostID, VMID) {
+	host, vmid, _ := strings.Cut(string(id), "/")
+	n, err := strconv.ParseUint(vmid, 10, 32)
+	if err != nil {
+		return "", 0
+	}
+	return HostID(host), VMID(n)
+}
+
 // Guest joins a host and a vmid to a GuestID.
 func (id HostID) Guest(vmid VMID) GuestID {
 	return GuestID(string(id) + "/" + strconv.FormatUint(uint64(vmid), 10))

@@ -12,12 +12,13 @@ import (
 
 // The lists that have cursors; a cursor of one is no cursor of another.
 const (
-	customerList = 'c'
-	hostList     = 'h'
-	eventList    = 'e'
-	routeList    = 'r'
-	deliveryList = 'd'
-	reportList   = 'p'
+	customerList   = 'c'
+	hostList       = 'h'
+	eventList      = 'e'
+	routeList      = 'r'
+	deliveryList   = 'd'
+	reportList     = 'p'
+	protectionList = 'g'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

@@ -76,6 +76,10 @@ func (e *methodError) Error() string { return "allowed here: " + e.allow }
 // fieldError is an operator's request with something wrong in it.
 type fieldError struct{ field, problem string }
 
+// InvalidField is what a Fleet answers when a field of an operator's request cannot
+// be; the problem is told to the operator as it is.
+func InvalidField(field, problem string) error { return &fieldError{field, problem} }
+
 func (e *fieldError) Error() string { return e.field + ": " + e.problem }
 
 // problemOf is the one place where errors become statuses and codes; ok is

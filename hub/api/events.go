@@ -13,10 +13,10 @@ func parseEventID(s string) (messages.EventID, error) {
 }
 
 // eventTypes are what a filter may name; a route_test is never stored.
-var eventTypes = []messages.EventType{
+var eventTypes = append([]messages.EventType{
 	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew,
 	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
-}
+}, messages.RuleEvents...)
 
 func parseEventType(s string) (messages.EventType, error) {
 	if t := messages.EventType(s); slices.Contains(eventTypes, t) {

@@ -59,6 +59,13 @@ type Fleet interface {
 	Hosts(ctx context.Context, f HostFilter, after messages.HostID, limit int) ([]HostView, error)
 	Guests(ctx context.Context, id messages.HostID) ([]messages.GuestRecord, error)
 
+	// Rules are the settings of a customer or, when host is given, of a host. ErrNotFound.
+	Rules(ctx context.Context, customer messages.CustomerID, host messages.HostID) (RulesView, error)
+	// SetRules replaces them. ErrNotFound, InvalidField.
+	SetRules(ctx context.Context, s messages.RuleSettings) error
+	// Protection lists guests by host and vmid; after is exclusive.
+	Protection(ctx context.Context, f ProtectionFilter, after messages.GuestID, limit int) ([]messages.Protection, error)
+
 	// Reports are newest first. The zero ref starts at the newest; next is zero at the end.
 	Reports(ctx context.Context, id messages.HostID, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
 	// Report is one report's body as it was received. ErrNotFound.
@@ -94,6 +101,19 @@ type EventFilter struct {
 	CustomerID messages.CustomerID
 	HostID     messages.HostID
 	Type       messages.EventType
+}
+
+// ProtectionFilter narrows a list of guests; zero fields match all.
+type ProtectionFilter struct {
+	CustomerID messages.CustomerID
+	HostID     messages.HostID
+	State      messages.ProtectionState
+}
+
+// RulesView is what is set for a customer or host itself, and what holds for it.
+type RulesView struct {
+	Own       messages.RuleSettings `json:"own"`
+	Effective messages.RuleSettings `json:"effective"`
 }
 
 // HostView is a host with its state as of Now in listening time.

@@ -15,18 +15,20 @@ import (
 // fakeFleet remembers in memory what a test asks it to. A func field, when set,
 // answers instead.
 type fakeFleet struct {
-	mu        sync.Mutex
-	recorded  []messages.Summary
-	bodies    [][]byte
-	goodbyes  []messages.Goodbye
-	customers map[messages.CustomerID]messages.Customer
-	hosts     map[messages.HostID]HostView
-	reports   []ReportView
-	events    []messages.Event
-	routes    []messages.Route
-	sent      []messages.Delivery
-	asked     []any // filters that lists were asked with
-	health    Health
+	mu         sync.Mutex
+	recorded   []messages.Summary
+	bodies     [][]byte
+	goodbyes   []messages.Goodbye
+	customers  map[messages.CustomerID]messages.Customer
+	hosts      map[messages.HostID]HostView
+	reports    []ReportView
+	events     []messages.Event
+	routes     []messages.Route
+	sent       []messages.Delivery
+	rules      map[string]messages.RuleSettings // by customer or host
+	protection []messages.Protection
+	asked      []any // filters that lists were asked with
+	health     Health
 
 	receipt    Receipt
 	record     func(*messages.Summary, []byte) (Receipt, error)
@@ -38,6 +40,7 @@ func newFakeFleet() *fakeFleet {
 	return &fakeFleet{
 		customers: map[messages.CustomerID]messages.Customer{"acme": {ID: "acme", DisplayName: "Acme"}},
 		hosts:     map[messages.HostID]HostView{},
+		rules:     map[string]messages.RuleSettings{},
 		receipt:   Receipt{PollIntervalSeconds: 900},
 		health:    Health{Ready: true},
 	}
@@ -158,6 +161,39 @@ func (f *fakeFleet) Guests(_ context.Context, id messages.HostID) ([]messages.Gu
 }
 
 // Reports lie in f.reports newest first; a ref's Batch is the index plus one.
+func (f *fakeFleet) Rules(_ context.Context, customer messages.CustomerID, host messages.HostID) (RulesView, error) {
+	if f.err != nil {
+		return RulesView{}, f.err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.hosts[host]; host != "" && !ok {
+		return RulesView{}, ErrNotFound
+	}
+	if _, ok := f.customers[customer]; customer != "" && !ok {
+		return RulesView{}, ErrNotFound
+	}
+	return RulesView{Own: f.rules[string(customer)+string(host)]}, nil
+}
+
+func (f *fakeFleet) SetRules(_ context.Context, s messages.RuleSettings) error {
+	if s.VerifySeconds != nil && *s.VerifySeconds < 0 {
+		return InvalidField("verify_seconds", "want 3600 to 315360000")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rules[string(s.CustomerID)+string(s.HostID)] = s
+	return f.err
+}
+
+func (f *fakeFleet) Protection(_ context.Context, filter ProtectionFilter, after messages.GuestID, limit int) ([]messages.Protection, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, filter)
+	rows := slices.DeleteFunc(slices.Clone(f.protection), func(p messages.Protection) bool { return p.HostID.Guest(p.VMID) <= after })
+	return rows[:min(limit, len(rows))], f.err
+}
+
 func (f *fakeFleet) Reports(_ context.Context, id messages.HostID, from messages.ReportRef, limit int) ([]ReportView, messages.ReportRef, error) {
 	if err := f.has(id); err != nil {
 		return nil, messages.ReportRef{}, err

@@ -98,6 +98,8 @@ func jsonKind(goKind string) string {
 		return "a string"
 	case "slice":
 		return "an array"
+	case "float64":
+		return "a number"
 	}
 	return "a whole number"
 }

@@ -59,6 +59,15 @@ var routes = []route{
 	{"POST", "/api/v1/admin/hosts/{host_id}/rotate-key", forOperators, (*Server).rotateKey},
 	{"POST", "/api/v1/admin/hosts/{host_id}/revoke-key", forOperators, (*Server).revokeKey},
 
+	{"GET", "/api/v1/admin/customers/{customer_id}/rules", forOperators, showRules(ofCustomer)},
+	{"PUT", "/api/v1/admin/customers/{customer_id}/rules", forOperators, putRules(ofCustomer)},
+	{"DELETE", "/api/v1/admin/customers/{customer_id}/rules", forOperators, resetRules(ofCustomer)},
+	{"GET", "/api/v1/admin/hosts/{host_id}/rules", forOperators, showRules(ofHost)},
+	{"PUT", "/api/v1/admin/hosts/{host_id}/rules", forOperators, putRules(ofHost)},
+	{"DELETE", "/api/v1/admin/hosts/{host_id}/rules", forOperators, resetRules(ofHost)},
+	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forOperators, (*Server).hostProtection},
+	{"GET", "/api/v1/admin/protection", forOperators, (*Server).listProtection},
+
 	{"GET", "/api/v1/admin/events", forOperators, (*Server).listEvents},
 
 	{"POST", "/api/v1/admin/routes", forOperators, (*Server).addRoute},

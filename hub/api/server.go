@@ -319,7 +319,7 @@ var stranger = fasthttp.RequestConfig{MaxRequestBodySize: noBody}
 
 func (s *Server) bodyLimit(r *route) int {
 	switch {
-	case r.method != fasthttp.MethodPost:
+	case r.method != fasthttp.MethodPost && r.method != fasthttp.MethodPut:
 		return noBody
 	case r.access == forAgents:
 		return s.cfg.MaxBodyBytes

@@ -144,8 +144,11 @@ const (
 	guestJSON = `"guests":[{"vmid":101,"kind":"lxc","name":"web","status":"running","memory_used_bytes":402653184},{"vmid":102,"kind":"qemu","name":"db","status":"stopped"}]`
 	denied    = `"sections":{"guests":{"status":"ok"},"backups":{"status":"denied","detail":"Datastore.Audit on /storage/nas"}}`
 	eventJSON = `{"event_id":"01JZ0000000000000000000001","type":"host_down","at":"2026-06-08T14:20:09Z","customer_id":"acme","host_id":"acme-7f3a90c1","summary":"acme-7f3a90c1 is down, silent for 1 h"}`
-	routeID   = "01JZ0000000000000000000002"
-	sentID    = "01JZ0000000000000000000003"
+	rulesJSON = `{"own":{"storage_warning_ratio":0.8,"excluded_guests":[105,106]},"effective":{"storage_warning_ratio":0.8,"backup_warning_seconds":108000,"excluded_guests":[105,106],"pbs_sources":[{"server":"pbs1","datastore":"main","namespace":"acme","owner":"a@pbs!x"}]}}`
+	chainJSON = `{"host_id":"acme-7f3a90c1","customer_id":"acme","vmid":101,"name":"web","state":"protected","backup":{"state":"ok","age_seconds":79200},"verify":{"state":"ok","age_seconds":86400},"restore_test":{"state":"ok","age_seconds":259200},"pbs_source":{"server":"pbs1","datastore":"main","namespace":"acme","owner":"a@pbs!x"}},` +
+		`{"host_id":"acme-7f3a90c1","customer_id":"acme","vmid":102,"name":"db","state":"unprotected","backup":{"state":"missing"},"verify":{"state":"none"},"restore_test":{"state":"none"}}`
+	routeID = "01JZ0000000000000000000002"
+	sentID  = "01JZ0000000000000000000003"
 )
 
 var fakeAnswers = map[string]fakeAnswer{
@@ -169,6 +172,12 @@ var fakeAnswers = map[string]fakeAnswer{
 	"DELETE routes/" + routeID:                {204, ``},
 	"GET deliveries":                          {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
 	"POST deliveries/" + sentID + "/retry":    {200, `{}`},
+	"GET hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
+	"PUT hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
+	"GET customers/acme/rules":                {200, rulesJSON},
+	"DELETE customers/acme/rules":             {204, ``},
+	"GET protection":                          {200, `{"items":[` + chainJSON + `],"next_cursor":null}`},
+	"GET hosts/acme-7f3a90c1/protection":      {200, `{"items":[` + chainJSON + `],"next_cursor":null}`},
 	"GET backup":                              {200, "a backup, byte for byte\n"},
 	"POST customers/acme/unblock":             {503, `{"error":{"code":"unavailable","message":"disk is full"}}`},
 	"GET customers/proxy":                     {502, `<html>bad gateway</html>`},

@@ -95,11 +95,11 @@ func (o Output) Yellow(s string) string { return o.paint("33", s) }
 // State is the style of the words that say how something is.
 func (o Output) State(s string) string {
 	switch s {
-	case "ok", "sent", "running", "active":
+	case "ok", "sent", "running", "active", "protected":
 		return o.Green(s)
-	case "stale", "pending", "blocked", "denied":
+	case "stale", "pending", "blocked", "denied", "attention", "unknown":
 		return o.Yellow(s)
-	case "down", "dead", "failed":
+	case "down", "dead", "failed", "unprotected":
 		return o.Red(s)
 	}
 	return s
