@@ -162,8 +162,8 @@ func (f *fakeStore) Standing(id messages.HostID) (messages.Standing, error) {
 func (f *fakeStore) Body(at messages.ReportRef) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := len(f.reports) - 1; i >= 0; i-- { // tests ask for the newest
-		return f.reports[i].Body, nil
+	if n := len(f.reports); n > 0 { // tests ask for the newest
+		return f.reports[n-1].Body, nil
 	}
 	return nil, ErrNotFound
 }
