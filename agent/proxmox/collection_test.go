@@ -140,12 +140,13 @@ func TestRunningBackupIsReadAsItGoes(t *testing.T) {
 	start := recorded.Add(-time.Minute)
 	clock := start.In(cet).Format(time.DateTime)
 	upid := s.RunTask("vzdump", "", start, time.Time{}, "", []string{}...)
-	s.EndTask(upid, time.Time{}, "", "INFO: starting new backup job: vzdump --all 1 --storage local", "INFO: Starting Backup of VM 110 (lxc)", "INFO: Backup started at "+clock, "INFO: half a l")
+	s.EndTask(upid, time.Time{}, "", "INFO: starting new backup job: vzdump --all 1 --storage local", "INFO: Starting Backup of VM 110 (lxc)", "INFO: Backup started at "+clock, "INFO: Finished Backup of VM 110 (0")
 	if b := backupOf(t, collect(t, src), 110); b.LastResult != messages.BackupRunning || !b.LastAt.Equal(start) || b.NewestGoodAt != nil {
 		t.Errorf("while it runs: got %+v", b)
 	}
 	advance(time.Minute)
-	s.EndTask(upid, recorded.Add(30*time.Second), "OK", "INFO: Finished Backup of VM 110 (00:01:11)", "TASK OK")
+	s.FinishLine(upid, "0:01:11)")
+	s.EndTask(upid, recorded.Add(30*time.Second), "OK", "TASK OK")
 	r := collect(t, src)
 	if b := backupOf(t, r, 110); b.LastResult != messages.BackupOK || b.LastSeconds != 71 || !b.NewestGoodAt.Equal(start) {
 		t.Errorf("after it: got %+v", b)
@@ -360,7 +361,7 @@ func TestRestoreTestsOfTasksAndFiles(t *testing.T) {
 		start := recorded.Add(-time.Hour)
 		s.RunTask("qmrestore", "911", start, start.Add(90*time.Second), "command 'set -o pipefail' failed: exit code 1",
 			"restore vma archive: zstd -q -d -c /var/lib/vz/dump/vzdump-qemu-210-2026_03_14-03_27_55.vma.zst | vma extract -v -r /var/tmp/x.fifo - /var/tmp/x")
-		s.RunTask("qmrestore", "912", start.Add(time.Second), start.Add(time.Minute), "OK",
+		s.RunTask("qmrestore", "912", start.Add(time.Second), start.Add(time.Minute), "WARNINGS: 1",
 			"new volume ID is 'local-zfs:vm-912-disk-0'",
 			"restore proxmox backup image: /usr/bin/pbs-restore --repository node@pbs!kiefer@192.0.2.20:keller vm/211/2026-03-14T02:31:00Z drive-scsi0.img.fidx /dev/zvol/x --verbose")
 		s.RunTask("vzrestore", "150", start, start.Add(time.Minute), "OK", "restoring 'local:backup/vzdump-lxc-110-2026_03_14-03_20_07.tar.zst' now..") // a guest's own number
@@ -372,7 +373,7 @@ func TestRestoreTestsOfTasksAndFiles(t *testing.T) {
 		drop(t, src.resultsDir, "a.json", `{"vmid":110,"scratch_vmid":910,"level":"checked","ok":true,"started_at":"2026-03-14T01:00:00Z","duration_seconds":93,"checked_by":"restore.sh"}`)
 		drop(t, src.resultsDir, "b.json", `{"vmid":110,"level":"verified","ok":true,"started_at":"2026-03-14T01:00:00Z"}`)
 		want := messages.Items[messages.RestoreTest]{
-			{VMID: 211, ScratchVMID: 912, Source: "vm/211/2026-03-14T02:31:00Z", Level: "restored", OK: true, StartedAt: start.Add(time.Second).UTC(), Seconds: 59},
+			{VMID: 211, ScratchVMID: 912, Source: "vm/211/2026-03-14T02:31:00Z", Level: "restored", OK: true, StartedAt: start.Add(time.Second).UTC(), Seconds: 59, Detail: "WARNINGS: 1"},
 			{VMID: 210, ScratchVMID: 911, Source: "/var/lib/vz/dump/vzdump-qemu-210-2026_03_14-03_27_55.vma.zst", Level: "restored", StartedAt: start.UTC(), Seconds: 90,
 				Detail: "command 'set -o pipefail' failed: exit code 1"},
 			{VMID: 110, ScratchVMID: 910, Level: "checked", OK: true, StartedAt: *instant(1773450000), Seconds: 93, CheckedBy: "restore.sh"},

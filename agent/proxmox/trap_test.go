@@ -287,7 +287,7 @@ func TestTrap13SizesAreBeyondFloat64(t *testing.T) {
 	if err := d.Decode(&rows); err != nil {
 		t.Fatal(err)
 	}
-	rows[0]["used"] = json.Number("9007199254740993")
+	rows[0]["used"], rows[0]["total"] = json.Number("9007199254740993"), json.Number("9007199254740995")
 	s.SetStorages(rows...)
 	src, _ := watching(t, s, pvetest.Auditor)
 	r := collect(t, src)
@@ -295,7 +295,7 @@ func TestTrap13SizesAreBeyondFloat64(t *testing.T) {
 		t.Fatalf("got %+v, %+v", r.StorageTargets, r.Sections["storage_targets"])
 	}
 	fs, fs2 := r.StorageTargets[0], r.StorageTargets[1]
-	if fs.TotalBytes != 1125899906842620 || fs.UsedBytes != 9007199254740993 || fs2.TotalBytes != 18446744073692774400 || fs2.AvailableBytes != 18446735277599752192 {
+	if fs.TotalBytes != 9007199254740995 || fs.AvailableBytes != 1125899906842620 || fs.UsedBytes != 9007199254740993 || fs2.TotalBytes != 18446744073692774400 || fs2.AvailableBytes != 18446735277599752192 {
 		t.Errorf("got %+v", r.StorageTargets)
 	}
 }

@@ -99,6 +99,19 @@ func (s *Server) EndTask(upid string, end time.Time, status string, lines ...str
 	s.tb.Fatalf("no task %s", upid)
 }
 
+// FinishLine adds text to the last line of a task's log, which was half written.
+func (s *Server) FinishLine(upid, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.estate.tasks {
+		if t.row["upid"] == upid {
+			t.lines[len(t.lines)-1] += text
+			return
+		}
+	}
+	s.tb.Fatalf("no task %s", upid)
+}
+
 func (s *Server) endTask(t *task, end time.Time, status string) {
 	if status == "" {
 		t.row["status"], t.row["saved"] = "RUNNING", "0"
