@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"felhom.eu/bench/load"
 	"felhom.eu/bench/rig"
+	"felhom.eu/messages"
 )
 
 const (
@@ -31,9 +33,11 @@ var failures = []struct {
 // each way.
 func failedWrite(ctx context.Context, s *scene) error {
 	whole := s.newStory("whole")
-	if err := whole.live(ctx, 0, 0); err != nil {
-		s.skip("writes cannot be made to fail: %v", err)
+	if err := whole.live(ctx, 0, 0); err != nil && whole.hub != nil && whole.hub.Log.Contains(noFilter) {
+		s.skip("writes cannot be made to fail: %s", whole.hub.Log.Tail(200))
 		return nil
+	} else if err != nil {
+		return err
 	}
 	all := int(whole.saboteur.count.Load())
 	s.Checks.Add(all > 0 && len(whole.acks) == writeHosts*writeRounds, "the story can be told without a fault", "%d writes, %d reports", all, len(whole.acks))
@@ -84,10 +88,16 @@ func (y *story) round(ctx context.Context, at, how int, seen map[string]int) err
 		}
 	}
 	y.hub.Through()
-	if _, err := y.hub.Start(ctx); err != nil {
-		return err
+	begin := y.hub.Log.Len()
+	_, err := y.hub.Start(ctx)
+	var kept map[messages.HostID][]digest
+	if err == nil {
+		kept, err = readKept(ctx, &y.hub.Admin, y.hosts)
 	}
-	kept, err := readKept(ctx, &y.hub.Admin, y.hosts)
+	if err != nil && y.known(y.hub.Log.Since(begin)) {
+		seen["MANIFEST damaged by a failed sync, and told"]++
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, y.hub.Log.Tail(1200))
 	}
@@ -109,6 +119,15 @@ func (y *story) round(ctx context.Context, at, how int, seen map[string]int) err
 		return fmt.Errorf("check: %d, %w: %s", status, err, said)
 	}
 	return nil
+}
+
+// known reports whether this is the one way in which a single failed call is known
+// to damage a store: Badger writes to a MANIFEST that a table is there, the sync
+// of that fails, it removes the table, tries again with another, and the
+// MANIFEST names both. The records are all there, but only a hand can mend it.
+// It has to be told.
+func (y *story) known(said string) bool {
+	return strings.HasPrefix(y.saboteur.failed, "fsync ") && strings.Contains(y.saboteur.failed, "/MANIFEST") && strings.Contains(said, "corrupt")
 }
 
 // live starts a hub, mints hosts, lets them report, and stops it; the change of

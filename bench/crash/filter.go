@@ -27,6 +27,9 @@ import (
 // itself, hand it to the rig that listens at the second, and become the rest.
 const underFilter = "-under-filter"
 
+// noFilter is what it says where there is no such filter.
+const noFilter = "lay a seccomp filter"
+
 // becomeFiltered does that. It returns only when it fails, by ending.
 func becomeFiltered(args []string) {
 	err := func() error {
@@ -40,7 +43,7 @@ func becomeFiltered(args []string) {
 		runtime.LockOSThread() // the filter is the thread's, and so is the exec
 		listener, err := layFilter()
 		if err != nil {
-			return fmt.Errorf("lay a seccomp filter: %w", err)
+			return fmt.Errorf("%s: %w", noFilter, err)
 		}
 		_, _, err = c.(*net.UnixConn).WriteMsgUnix([]byte{0}, unix.UnixRights(listener), nil)
 		if err != nil {
