@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"felhom.eu/messages"
 )
@@ -128,4 +129,13 @@ func hex8(i int) string {
 		b[p] = digits[i&15]
 	}
 	return string(b)
+}
+
+// A host in memory is one allocation of a size class of Go's: a field more costs
+// a million hosts 32 MB, so whoever needs one says so here.
+func TestHostIsSmall(t *testing.T) {
+	const class = 416
+	if n := unsafe.Sizeof(Host{}); n > class {
+		t.Errorf("a Host takes %d bytes, want at most %d", n, class)
+	}
 }

@@ -18,7 +18,7 @@ type question struct {
 
 // askAll asks twice and counts the second: the first brings the store's pages in.
 func askAll(ctx context.Context, h *rig.Hub, n int) (qs []question, err error) {
-	for range 2 {
+	for pass := range 2 {
 		qs = nil
 		for _, ask := range []struct {
 			name, query string
@@ -31,6 +31,9 @@ func askAll(ctx context.Context, h *rig.Hub, n int) (qs []question, err error) {
 			{"a customer's that are stale", "limit=100&state=stale&customer_id=" + rig.CustomerAt(n/2, perCustomer), 1},
 			{"all, a thousand a page", "limit=1000", 0},
 		} {
+			if pass == 0 && ask.pages == 0 {
+				continue
+			}
 			q, err := pages(ctx, h, ask.query, ask.pages)
 			if err != nil {
 				return nil, err
