@@ -110,6 +110,9 @@ func (h *Host) wait(m any) {
 
 func (h *Host) report(m *record) {
 	now := h.hub.clock.Now()
+	if h.late(m, now) {
+		return
+	}
 	w := &m.decision
 	*w = hostWrite{asked: m}
 	w.next = h.state
@@ -152,7 +155,11 @@ func (h *Host) noteGuests(w *hostWrite, m *record, now Moment) {
 }
 
 func (h *Host) goodbye(m *farewell) {
-	next, events, heard := onGoodbye(h.state, m.goodbye, messages.HashText(m.goodbye.Stream), h.hub.clock.Now())
+	now := h.hub.clock.Now()
+	if h.late(m, now) {
+		return
+	}
+	next, events, heard := onGoodbye(h.state, m.goodbye, messages.HashText(m.goodbye.Stream), now)
 	if !heard {
 		m.answer(nil)
 		return
@@ -160,6 +167,19 @@ func (h *Host) goodbye(m *farewell) {
 	w := &hostWrite{next: next, asked: m}
 	w.events = events
 	h.commit(w)
+}
+
+// late tells what was due before a sign of life came, which waits for that then: an
+// alarm may ring late, when very many do or the host was raised for this sign.
+func (h *Host) late(m any, now Moment) bool {
+	if h.due == 0 || now.At < h.due {
+		return false
+	}
+	if h.expire(); h.writing == nil {
+		return false
+	}
+	h.wait(m)
+	return true
 }
 
 // expire tells what is due. While listening time stands still nothing is: a
