@@ -43,7 +43,7 @@ func (k *killer) account(ctx context.Context) error {
 		return err
 	}
 	k.Acknowledged = len(k.acks)
-	k.Lost += checkReports(&k.Checks, k.acks, openReports(everyone), kept)
+	k.Lost += checkReports(&k.Checks, k.acks, append(openReports(everyone), k.late...), kept)
 	return k.hub.Stop()
 }
 

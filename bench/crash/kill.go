@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"felhom.eu/bench/load"
@@ -46,6 +48,8 @@ type killer struct {
 	loaders  []*load.Host
 	sleepers []*load.Host
 
+	cutAt      atomic.Int64 // when the last power cut began, Unix nanoseconds; 0: there was none
+	late       []load.Ack   // answered after that, which a machine without power does not
 	acks       []load.Ack
 	fresh      []load.Ack   // of them, those that nobody has asked for yet
 	away       []*load.Host // sleepers that are to return and have not been answered
@@ -106,6 +110,9 @@ func (k *killer) run(ctx context.Context) (err error) {
 	}
 	k.Acknowledged = len(k.acks)
 	k.Seen = fmt.Sprintf("%d more during start-up; ready again after %.2f s (median)", k.startKills, rig.SpreadOf(k.starts).Median)
+	if len(k.late) > 0 {
+		k.Seen += fmt.Sprintf("; %d answers came while the power was being cut, and count as none", len(k.late))
+	}
 	return k.account(ctx)
 }
 
@@ -132,9 +139,20 @@ func (k *killer) setUp(ctx context.Context) (err error) {
 	return k.end()
 }
 
-// answered takes note of what was acknowledged.
-func (k *killer) answered(acks []load.Ack) {
+// answered takes note of what was acknowledged, and returns it. An answer that
+// came when the power was being cut is none: what the kernel says to a sync that
+// races with its shutdown, no machine would have lived to say.
+func (k *killer) answered(acks []load.Ack) []load.Ack {
+	cut := k.cutAt.Load()
+	isLate := func(a load.Ack) bool { return cut != 0 && a.AnsweredAt.UnixNano() > cut }
+	for _, a := range acks {
+		if isLate(a) {
+			k.late = append(k.late, a)
+		}
+	}
+	acks = slices.DeleteFunc(acks, isLate)
 	k.acks, k.fresh = append(k.acks, acks...), append(k.fresh, acks...)
+	return acks
 }
 
 // askForFresh compares what was acknowledged since the last start with what
@@ -147,7 +165,7 @@ func (k *killer) askForFresh(ctx context.Context) error {
 	}
 	k.fresh = nil
 	if len(lost) > 0 {
-		err = errors.Join(err, errLost)
+		err = errors.Join(err, fmt.Errorf("%w: %s", errLost, k.hub.Log.Tail(1500)))
 	}
 	return err
 }
@@ -155,6 +173,7 @@ func (k *killer) askForFresh(ctx context.Context) error {
 var errLost = errors.New("reports are lost; it ends here")
 
 func (k *killer) start(ctx context.Context) error {
+	k.cutAt.Store(0)
 	took, err := k.hub.Start(ctx)
 	k.starts = append(k.starts, took.Seconds())
 	return err
@@ -287,7 +306,7 @@ func (k *killer) comeBack(ctx context.Context) {
 		return // not possible: the plan is a good one
 	}
 	answered := map[*load.Host]bool{}
-	for _, a := range r.Acks {
+	for _, a := range k.answered(r.Acks) {
 		answered[a.Host] = true
 	}
 	var still []*load.Host
@@ -296,7 +315,6 @@ func (k *killer) comeBack(ctx context.Context) {
 			still = append(still, h)
 		}
 	}
-	k.answered(r.Acks)
 	k.away = still
 }
 

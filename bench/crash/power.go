@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -93,7 +94,9 @@ func powerCut(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	k := &killer{scene: s, hub: hub, end: func() error {
+	k := &killer{scene: s, hub: hub}
+	k.end = func() error {
+		k.cutAt.Store(time.Now().UnixNano())
 		if err := v.cut(); err != nil {
 			return err
 		}
@@ -102,6 +105,6 @@ func powerCut(ctx context.Context, s *scene) error {
 			return err
 		}
 		return v.attach(ctx)
-	}}
+	}
 	return k.run(ctx)
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"time"
 
 	"felhom.eu/messages"
 )
@@ -54,6 +55,8 @@ type Ack struct {
 	Host     *Host
 	Sequence uint64
 	At       int64 // reported_at, seconds of Unix time
+
+	AnsweredAt time.Time // when the answer had been read; zero when none came
 }
 
 // Body is the report's body, byte for byte as it was sent.

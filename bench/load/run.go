@@ -224,7 +224,7 @@ func (h *Host) Send(ctx context.Context, addr string) (status int, err error) {
 // count closes h's open report, which was answered 200.
 func (w *worker) count(h *Host, begin time.Time) {
 	if w.plan.Remember {
-		w.result.Acks = append(w.result.Acks, Ack{Host: h, Sequence: h.sequence, At: h.openAt})
+		w.result.Acks = append(w.result.Acks, Ack{Host: h, Sequence: h.sequence, At: h.openAt, AnsweredAt: time.Now()})
 	}
 	h.openAt = 0
 	now := time.Now()
