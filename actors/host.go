@@ -118,8 +118,7 @@ func (h *Host) report(m *record) {
 	w.next = h.state
 	v, events := onReport(&w.next, &m.sum, now)
 	if v == repeat {
-		h.hub.stats.Repeats.Add(1)
-		m.answer(nil)
+		h.again(w, m, events)
 		return
 	}
 	if v == fresh {
@@ -136,6 +135,17 @@ func (h *Host) report(m *record) {
 		h.study(w, &studied{now: now, facts: factsHash(&m.sum, h.hub.book.of(h.state.ID)), body: m.body})
 		return
 	}
+	h.commit(w)
+}
+
+// again is a report that is stored already. It may be a contact all the same.
+func (h *Host) again(w *hostWrite, m *record, events []messages.Event) {
+	h.hub.stats.Repeats.Add(1)
+	if w.next.ContactHeard == h.state.ContactHeard && w.next.Voice == h.state.Voice {
+		m.answer(nil)
+		return
+	}
+	w.events = events
 	h.commit(w)
 }
 

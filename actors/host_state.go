@@ -28,7 +28,7 @@ type verdict uint8
 const (
 	fresh  verdict = iota // newer than all before: a contact, moves the state
 	older                 // overtaken by a newer one: history only
-	repeat                // stored before: acknowledged, changes nothing
+	repeat                // stored before: acknowledged, not stored again
 )
 
 // classify orders a report among those of its host by stream and sequence.
@@ -61,8 +61,7 @@ func number(s *messages.HostState, r *messages.Summary) {
 			return
 		}
 		if s.Stream != 0 {
-			copy(s.Retired[1:], s.Retired[:])
-			s.Retired[0] = s.Stream
+			retire(s, s.Stream)
 		}
 		s.Stream, s.Sequence, s.Seen = r.StreamHash, r.Sequence, 1
 	case r.Sequence > s.Sequence:
@@ -74,18 +73,20 @@ func number(s *messages.HostState, r *messages.Summary) {
 }
 
 // onReport is what a report does to its host's state. The state is changed in
-// place: a host hands in the copy that it means to write.
+// place: a host hands in the copy that it means to write. One that is not fresh
+// may be a contact all the same: see voice_state.go.
 func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, []messages.Event) {
-	v := classify(s, r)
-	if v == repeat {
-		return v, nil
-	}
-	number(s, r)
-	if v == older {
-		return v, nil
-	}
 	var told news
-	if r.BootHash != 0 && s.BootHash != 0 && r.BootHash != s.BootHash {
+	v := onVoice(s, r, classify(s, r), now, &told)
+	number(s, r)
+	if v != fresh {
+		if sentLater(s, r.SentAt) { // what it says is old, but it was said now
+			contact(s, now, &told)
+			noteSkew(s, r, now, &told)
+		}
+		return v, told
+	}
+	if otherBoot(s, r) && !wasUpMeanwhile(s, r, now) {
 		told.rebooted(s, now)
 	}
 	contact(s, now, &told)
@@ -100,12 +101,13 @@ func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, 
 
 // onGoodbye is what a planned shutdown does. It is a contact, and holds the
 // alarms until the host said to be back, by its own clock's difference. One
-// from a new host, or of an older stream, is not heard.
+// from a new host, or a late one of an older stream, is not heard.
 func onGoodbye(s messages.HostState, g messages.Goodbye, stream uint64, now Moment) (_ messages.HostState, told news, heard bool) {
-	if s.Phase == messages.PhaseNew || stream != 0 && slices.Contains(s.Retired[:], stream) {
+	if s.Phase == messages.PhaseNew || stream != 0 && slices.Contains(s.Retired[:], stream) && !sentLater(&s, g.SentAt.UnixNano()) {
 		return s, nil, false
 	}
 	contact(&s, now, &told)
+	s.SkewSecs = skewSeconds(g.SentAt.Sub(now.Wall))
 	s.HeldReason = heldReason(g.Reason)
 	if g.BackBy != nil {
 		s.HeldUntil = now.At.Add(min(max(g.BackBy.Sub(g.SentAt), 0), maxHold))
@@ -224,12 +226,16 @@ func noteSkew(s *messages.HostState, r *messages.Summary, now Moment, told *news
 		return
 	}
 	skew := time.Unix(0, sent).Sub(now.Wall)
-	s.SkewSecs = int32(min(max(skew.Seconds(), math.MinInt32), math.MaxInt32))
+	s.SkewSecs = skewSeconds(skew)
 	was := s.SkewAlarmed
 	s.SkewAlarmed = skew.Abs() > skewAlarm || was && skew.Abs() > skewReturn
 	if !was && s.SkewAlarmed {
 		told.skewed(s, skew, now)
 	}
+}
+
+func skewSeconds(skew time.Duration) int32 {
+	return int32(min(max(skew.Seconds(), math.MinInt32), math.MaxInt32))
 }
 
 func (n *news) skewed(s *messages.HostState, skew time.Duration, now Moment) {

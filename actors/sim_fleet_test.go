@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"felhom.eu/messages"
@@ -43,6 +44,7 @@ type simAgent struct {
 	life      int // of the agent's process; what was scheduled in another is void
 	cuts      int // of the network, overlapping
 	boot      uint64
+	bootedAt  time.Duration
 	stream    uint64
 	sequence  uint64
 	emission  int
@@ -66,6 +68,7 @@ type simReport struct {
 	emission int
 	minted   int // the host's life that it is of
 	sum      messages.Summary
+	sent     time.Duration // true time; a copy that comes late was sent when it was
 }
 
 func newWorld(seed uint64, m mutant, logged int) *world {
@@ -136,6 +139,9 @@ func (w *world) told(i int, e messages.Event) {
 // The agents.
 
 func (a *simAgent) powerOn() {
+	if !a.up {
+		a.bootedAt = a.world.hub.real
+	}
 	a.boot++
 	a.start()
 }
@@ -161,6 +167,19 @@ func (a *simAgent) stop() {
 
 func (a *simAgent) reach() { a.world.oracle.reach(a.host, a.up && a.cuts == 0) }
 
+// revert sets the machine back to a snapshot of its memory.
+func (a *simAgent) revert(then simAgent, was time.Duration) {
+	if !a.up || !then.up || !a.numbered || a.minted != then.minted {
+		return
+	}
+	a.life++
+	a.boot, a.bootedAt = then.boot, a.world.hub.real-(was-then.bootedAt)
+	a.stream, a.sequence, a.backlog = then.stream, then.sequence, slices.Clone(then.backlog)
+	a.failures, a.retrying = 0, false
+	a.world.note(a.host, "set back to stream %x, sequence %d", a.stream, a.sequence)
+	a.tick()
+}
+
 // after schedules within this life of the agent.
 func (a *simAgent) after(d time.Duration, run func()) {
 	life := a.life
@@ -176,7 +195,8 @@ func (a *simAgent) tick() {
 	a.emission++
 	a.sequence++
 	sent := worldBegan.Add(a.world.hub.real + a.skew).UnixNano()
-	r := simReport{a.emission, a.minted, messages.Summary{ReportedAt: sent, BootHash: a.boot}}
+	r := simReport{emission: a.emission, minted: a.minted, sum: messages.Summary{ReportedAt: sent, BootHash: a.boot,
+		UptimeSecs: uint32((a.world.hub.real - a.bootedAt).Seconds())}}
 	if a.numbered {
 		r.sum.StreamHash, r.sum.Sequence = a.stream, a.sequence
 		a.backlog = append(a.backlog[max(0, len(a.backlog)-63):], r)
@@ -216,6 +236,7 @@ func (a *simAgent) try() {
 // deliver carries a report to the hub, and now and then loses the answer or
 // carries a copy of it later.
 func (w *world) deliver(a *simAgent, r simReport) (acked bool) {
+	r.sent = w.hub.real
 	durable, acked := w.arrive(a.host, r)
 	if !durable || !a.numbered {
 		return acked
@@ -231,8 +252,8 @@ func (w *world) arrive(host int, r simReport) (durable, acked bool) {
 	if r.minted != w.agents[host].minted {
 		return false, false // its key is no key any more
 	}
-	r.sum.SentAt = worldBegan.Add(w.hub.real + w.agents[host].skew).UnixNano()
-	wall := w.hub.read().Wall
+	r.sum.SentAt = worldBegan.Add(r.sent + w.agents[host].skew).Truncate(time.Second).UnixNano() // as Date has it
+	wall, before := w.hub.read().Wall, w.hub.states[host].ContactHeard
 	durable, acked, v := w.hub.report(host, r.sum)
 	if w.logged == host && (durable || w.agents[host].failures == 0) {
 		w.note(host, "report %d (stream %x, sequence %d): on disk %t, acknowledged %t", r.emission, r.sum.StreamHash, r.sum.Sequence, durable, acked)
@@ -248,7 +269,7 @@ func (w *world) arrive(host int, r simReport) (durable, acked bool) {
 		r.emission = w.oracle.hosts[host].newest + 1 // without numbers a repeat is as good as a report
 	}
 	if durable {
-		w.oracle.stored(host, r.emission, wall)
+		w.oracle.stored(host, r.emission, wall, r.sent, w.hub.states[host].ContactHeard != before)
 	}
 	return durable, acked
 }
@@ -281,7 +302,12 @@ func (a *simAgent) sayGoodbye(backIn time.Duration) {
 func (w *world) planTroubles(a *simAgent) {
 	for at := w.between(time.Hour, 40*time.Hour); w.chance(0.5) && at < 46*time.Hour; {
 		lasts := w.between(5*time.Minute, 6*time.Hour)
-		switch w.rand.IntN(6) {
+		switch w.rand.IntN(7) {
+		case 6:
+			w.at(at, func() {
+				then, was := *a, w.hub.real
+				w.at(at+lasts, func() { a.revert(then, was) })
+			})
 		case 0:
 			w.at(at, a.stop)
 			w.at(at+lasts, a.powerOn)

@@ -278,7 +278,7 @@ func (h *modelHub) report(i int, r messages.Summary) (durable, acked bool, v ver
 		contact(&next, now, (*news)(&events))
 	case h.mutant == agentsClock && v == fresh:
 		next.ContactHeard = now.At.Add(time.Unix(0, r.ReportedAt).Sub(now.Wall))
-	case v == repeat:
+	case v == repeat && next == h.states[i]:
 		return true, true, v
 	}
 	durable, acked = h.commit(i, next, events)

@@ -148,11 +148,16 @@ func (o *oracle) reach(i int, can bool) {
 	}
 }
 
-// stored notes that a report is on the hub's disk: a contact, if it is newer
-// than all before.
-func (o *oracle) stored(i, emission int, wall time.Time) {
-	if w := &o.hosts[i]; emission > w.newest {
-		w.newest = emission
+// stored notes that a report is on the hub's disk: a contact, if it was sent after
+// the last one. Clocks of whole seconds cannot tell two reports apart that follow
+// each other at once: there, took is believed, and what the agent made after all
+// before is one however long it took to come.
+func (o *oracle) stored(i, emission int, wall time.Time, sent time.Duration, took bool) {
+	w := &o.hosts[i]
+	later := sent - w.contact
+	newest := emission > w.newest
+	w.newest = max(w.newest, emission)
+	if later > 4*time.Second || took && (newest || later > 0) {
 		o.contact(i, wall, 0, false)
 	}
 }

@@ -66,21 +66,28 @@ func firstDifference(got, want string) string {
 
 // story is one host and its hub in a text.
 type story struct {
-	t        *testing.T
-	hub      *modelHub
-	out      strings.Builder
-	skew     time.Duration // of the agent's clock
+	t    *testing.T
+	hub  *modelHub
+	out  strings.Builder
+	skew time.Duration // of the agent's clock
+	speaker
+	other  speaker          // a clone, or a snapshot of the memory
+	last   messages.Summary // sent last
+	kept   messages.Summary // made, but not sent yet
+	counts map[string]int   // what became of reports since the last summary
+}
+
+// speaker is who speaks.
+type speaker struct {
 	boot     uint64
+	bootedAt time.Duration
 	stream   uint64
 	sequence uint64
-	last     messages.Summary // sent last
-	kept     messages.Summary // made, but not sent yet
-	counts   map[string]int   // what became of reports since the last summary
 }
 
 // tell runs a story and returns it with what was seen.
 func tell(t *testing.T, text string, coast bool) string {
-	s := &story{t: t, hub: newModelHub(defaultRules, []int{0}), boot: 1, stream: 1, counts: map[string]int{}}
+	s := &story{t: t, hub: newModelHub(defaultRules, []int{0}), speaker: speaker{boot: 1, stream: 1}, counts: map[string]int{}}
 	s.hub.coasts = coast
 	s.hub.told = func(_ int, e messages.Event) { s.event(e) }
 	s.hub.gap = func(g Gap) { s.seen("(deaf for %s: %s)", inWords(g.Duration()), g.Cause) }
@@ -148,8 +155,13 @@ var storyCommands = []struct {
 	{"keep a report back", func(s *story, _ []string) { s.kept = s.make() }},
 	{"the kept report", func(s *story, _ []string) { s.report(s.kept) }},
 	{"agent restarts", func(s *story, _ []string) { s.restart() }},
-	{"reboot", func(s *story, _ []string) { s.boot++; s.restart() }},
-	{"reboot in *", func(s *story, a []string) { s.pass(a[0]); s.boot++; s.restart() }},
+	{"reboot", func(s *story, _ []string) { s.reboot() }},
+	{"reboot in *", func(s *story, a []string) { s.pass(a[0]); s.reboot() }},
+	{"snapshot", func(s *story, _ []string) { s.other = s.speaker }},
+	{"set back", func(s *story, _ []string) { s.speaker = s.other }},
+	{"another machine boots", func(s *story, _ []string) { s.other = speaker{boot: 99, stream: 99, bootedAt: s.hub.real} }},
+	{"another machine reports", func(s *story, _ []string) { s.swap(); s.report(s.make()); s.swap() }},
+	{"both report every * for *", (*story).both},
 	{"agent clock *", func(s *story, a []string) { s.skew += s.span(a[0]) }},
 	{"goodbye * back in *", func(s *story, a []string) { s.goodbye(a[0], s.span(a[1])) }},
 	{"goodbye *", func(s *story, a []string) { s.goodbye(a[0], 0) }},
@@ -225,8 +237,29 @@ func (s *story) next(f fate) {
 
 func (s *story) make() messages.Summary {
 	s.sequence++
+	now := worldBegan.Add(s.hub.real + s.skew).UnixNano()
 	return messages.Summary{StreamHash: s.stream, Sequence: s.sequence, BootHash: s.boot,
-		ReportedAt: worldBegan.Add(s.hub.real + s.skew).UnixNano()}
+		UptimeSecs: uint32((s.hub.real - s.bootedAt).Seconds()), ReportedAt: now, SentAt: now}
+}
+
+func (s *story) swap() { s.speaker, s.other = s.other, s.speaker }
+
+func (s *story) reboot() {
+	s.boot, s.bootedAt = s.boot+1, s.hub.real
+	s.restart()
+}
+
+// both lets the other machine report in the middle between two reports.
+func (s *story) both(args []string) {
+	every, end := s.span(args[0]), s.hub.real+s.span(args[1])
+	for s.hub.real < end {
+		s.passTo(s.hub.real + every/2)
+		s.swap()
+		s.report(s.make())
+		s.swap()
+		s.passTo(s.hub.real + every/2)
+		s.report(s.make())
+	}
 }
 
 func (s *story) report(r messages.Summary) {

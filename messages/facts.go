@@ -103,7 +103,9 @@ type Figures struct {
 type HostState struct {
 	ID           HostID
 	Phase        Phase
-	SkewAlarmed  bool // clock_skew was raised and has not returned
+	SkewAlarmed  bool   // clock_skew was raised and has not returned
+	IntervalSecs uint16 // the poll interval it was told at its last contact; 0 when never told
+	FactsDue     uint32 // seconds of Unix time from which the rules on reports look again without news; 0 is never
 	PhaseSince   int64
 	ContactAt    int64    // wall clock of the last contact, for people
 	ContactHeard Listened // the same moment in listening time, for the switch
@@ -111,8 +113,6 @@ type HostState struct {
 	ReportedAt   int64    // the agent's clock in it; 0 when it did not say
 	UptimeSecs   uint32   // of the newest report
 	SkewSecs     int32    // agent's clock minus hub's at the last contact
-	IntervalSecs uint16   // the poll interval it was told at its last contact; 0 when never told
-	FactsDue     uint32   // seconds of Unix time from which the rules on reports look again without news; 0 is never
 
 	// Ordering. Streams are kept as 64-bit hashes. Seen has bit i set when
 	// Sequence−i was stored: an exact repeat is known by it.
@@ -122,6 +122,7 @@ type HostState struct {
 	Seen     uint64
 
 	BootHash  uint64 // of boot_id; 0 when never told
+	Voice     *Voice // who else speaks with this host's key; nil: nobody
 	GuestHash uint64 // of the guests' reality; 0 before the first report
 	// FactsHash is Summary.FactsHash of the report that the rules on reports last
 	// looked at, mixed with the settings that they had; 0 before the first.
@@ -184,6 +185,8 @@ const (
 	HostRecovered EventType = "host_recovered"
 	HostRebooted  EventType = "host_rebooted"
 	ClockSkew     EventType = "clock_skew"
+	HostCloned    EventType = "host_cloned" // two speak with its key
+	CloneGone     EventType = "clone_gone"
 
 	GuestStopped         EventType = "guest_stopped"
 	GuestStarted         EventType = "guest_started"
@@ -239,7 +242,7 @@ func (t EventType) Severity() Severity {
 	switch t {
 	case HostDown, HostRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ClockSkew, HubGap:
+	case HostStale, ClockSkew, HostCloned, CloneGone, HubGap:
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {

@@ -12,13 +12,15 @@ const (
 	stateRetired2
 	stateInterval
 	stateFacts // FactsHash and FactsDue are at the end
+	stateVoice // Voice is behind them
 )
 
 func (e *encoder) state(s *messages.HostState) {
 	e.byte(byte(s.Phase))
 	e.byte(bitIf(s.SkewAlarmed, stateSkew) | bitIf(s.Retired[0] != 0, stateRetired0) |
 		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2) |
-		bitIf(s.IntervalSecs != 0, stateInterval) | bitIf(s.FactsHash != 0 || s.FactsDue != 0, stateFacts))
+		bitIf(s.IntervalSecs != 0, stateInterval) | bitIf(s.FactsHash != 0 || s.FactsDue != 0, stateFacts) |
+		bitIf(s.Voice != nil, stateVoice))
 	e.int(s.PhaseSince)
 	e.int(s.ContactAt)
 	e.int(int64(s.ContactHeard))
@@ -48,6 +50,33 @@ func (e *encoder) state(s *messages.HostState) {
 	if s.FactsHash != 0 || s.FactsDue != 0 {
 		e.fixed(s.FactsHash)
 		e.uint(uint64(s.FactsDue))
+	}
+	if s.Voice != nil {
+		e.voice(s.Voice)
+	}
+}
+
+func (e *encoder) voice(v *messages.Voice) {
+	e.fixed(v.Stream)
+	e.fixed(v.BootHash)
+	e.uint(v.Sequence)
+	e.bool(v.Alone)
+	e.byte(v.Turns)
+	e.int(int64(v.Since))
+	e.int(int64(v.HeardAt))
+	e.text(string(v.Incident))
+}
+
+func (d *decoder) voice() *messages.Voice {
+	return &messages.Voice{
+		Stream:   d.fixed(),
+		BootHash: d.fixed(),
+		Sequence: d.uint(),
+		Alone:    d.bool(),
+		Turns:    d.byte(),
+		Since:    messages.Listened(d.int()),
+		HeardAt:  messages.Listened(d.int()),
+		Incident: messages.IncidentID(d.text()),
 	}
 }
 
@@ -94,6 +123,9 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	if flags&stateFacts != 0 {
 		s.FactsHash = d.fixed()
 		s.FactsDue = uint32(d.upTo(1<<32 - 1))
+	}
+	if flags&stateVoice != 0 {
+		s.Voice = d.voice()
 	}
 }
 

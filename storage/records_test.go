@@ -25,7 +25,8 @@ var (
 		Stream: 1<<64 - 1, Retired: [3]uint64{1, 0, 3}, Sequence: 99, Seen: 0xff, BootHash: 5, GuestHash: 6,
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
 		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, GuestsUnknown: true, Cloudflared: "active"},
-		Last:    messages.ReportRef{Day: 20000, Batch: 1, Entry: 3}}
+		Last:    messages.ReportRef{Day: 20000, Batch: 1, Entry: 3},
+		Voice:   &messages.Voice{Stream: 7, BootHash: 8, Sequence: 9, Alone: true, Turns: 3, Since: -1, HeardAt: 1 << 50, Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAW"}}
 	sampleKey = messages.Key{Hash: messages.KeyHash{1, 2, 3}, Kind: messages.KeyHost, HostID: "acme-0000000a", CustomerID: "acme",
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",

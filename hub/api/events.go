@@ -15,6 +15,7 @@ func parseEventID(s string) (messages.EventID, error) {
 // eventTypes are what a filter may name; a route_test is never stored.
 var eventTypes = append([]messages.EventType{
 	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew,
+	messages.HostCloned, messages.CloneGone,
 	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
 }, messages.RuleEvents...)
 
