@@ -7,7 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"felhom.eu/messages"
 )
@@ -198,12 +197,4 @@ func TestReportsWaitForAJudgement(t *testing.T) {
 		}
 		w.stop()
 	})
-}
-
-// There are a million hosts: what rules remember is not in their actors.
-func TestHostStaysSmall(t *testing.T) {
-	t.Logf("Host %d bytes, HostState %d", unsafe.Sizeof(Host{}), unsafe.Sizeof(messages.HostState{}))
-	if n := unsafe.Sizeof(Host{}); n > 416 { // a size class of the allocator
-		t.Errorf("Host takes %d bytes", n)
-	}
 }

@@ -53,9 +53,11 @@ var (
 	storageMembers = countedMembers{shapeOf([]string{
 		"storage", "type", "content", "enabled", "active", "shared", "total_bytes", "used_bytes", "available_bytes",
 	}), 1<<0 | 1<<3 | 1<<4, 6, 7}
-	datastoreMembers = countedMembers{shapeOf([]string{"server", "datastore", "total_bytes", "used_bytes", "available_bytes"}), 1<<0 | 1<<1, 2, 3}
-	diskMembers      = countedMembers{shapeOf([]string{"device", "kind", "model", "serial", "size_bytes", "health", "wear_ratio", "use"}), 1<<0 | 1<<3 | 1<<5 | 1<<6, -1, -1}
-	poolMembers      = countedMembers{shapeOf([]string{"name", "health", "size_bytes", "allocated_bytes", "free_bytes", "fragmentation_ratio"}), 1<<0 | 1<<1, -1, -1}
+	datastoreMembers = countedMembers{shapeOf([]string{
+		"server", "datastore", "total_bytes", "used_bytes", "available_bytes", "groups_missing",
+	}), 1<<0 | 1<<1 | 1<<5, 2, 3}
+	diskMembers = countedMembers{shapeOf([]string{"device", "kind", "model", "serial", "size_bytes", "health", "wear_ratio", "use"}), 1<<0 | 1<<3 | 1<<5 | 1<<6, -1, -1}
+	poolMembers = countedMembers{shapeOf([]string{"name", "health", "size_bytes", "allocated_bytes", "free_bytes", "fragmentation_ratio"}), 1<<0 | 1<<1, -1, -1}
 )
 
 // How a collection is held to its type: the first version's are arrays of

@@ -61,6 +61,7 @@ func TestFactsHashSeesWhatRulesLookAt(t *testing.T) {
 		`"storage_targets":[{"storage":"a","total_bytes":1e3,"used_bytes":9.6e2}]`,
 		`"pbs_datastores":[{"server":"a","datastore":"b"}]`,
 		`"pbs_datastores":[{"server":"a","datastore":"b","total_bytes":100,"used_bytes":90}]`,
+		`"pbs_datastores":[{"server":"a","datastore":"b","groups_missing":"denied"}]`,
 		`"disks":[{"device":"a","health":"PASSED"}]`,
 		`"disks":[{"device":"a","health":"FAILED!"}]`,
 		`"disks":[{"device":"a","wear_ratio":0.9}]`,

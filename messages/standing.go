@@ -42,6 +42,9 @@ type GuestStanding struct {
 	NoTest       bool // by its tag
 	Uncovered    bool // no enabled backup job includes it
 
+	Doubtful bool // what is known of its backups may be of another host's guest
+	Hidden   bool // its group may be among those that could not be listed
+
 	BackupAt     int64 // newest good one; 0: none is known
 	BackupFailed bool  // the last attempt did
 	Source       uint8 // 1 + index in Standing.Sources of its PBS group; 0: it has none

@@ -49,7 +49,7 @@ var (
 		HostID: "acme-0000000a", Tunnel: messages.TunnelStanding{Seen: true, Missed: 1},
 		Guests: []messages.GuestStanding{{
 			VMID: 101, Name: "wéb", FirstSeenAt: 1, RunningSince: 2, BusySince: 3, MissingSince: 4, OnBoot: true, NoBackup: true,
-			NoTest: true, Uncovered: true, BackupAt: 5, BackupFailed: true, Source: 1, GroupSince: 6, VerifiedAt: 7, VerifiedOK: true,
+			NoTest: true, Uncovered: true, BackupAt: 5, BackupFailed: true, Doubtful: true, Hidden: true, Source: 1, GroupSince: 6, VerifiedAt: 7, VerifiedOK: true,
 			TestedAt: 8, TestedOKAt: 9, TestLevel: messages.RestoreBooted,
 		}},
 		Sections: []messages.SectionStanding{{Name: "backups", KnownAt: 1, UnknownSince: 2}},

@@ -16,6 +16,13 @@ const (
 	standingVerifiedOK
 	standingBusy // what follows: BusySince and MissingSince
 	standingPBS  // what follows: Source, GroupSince and VerifiedAt
+	standingDoubtful
+	standingHidden
+)
+
+// maxStandingFlags is all of them.
+const (
+	maxStandingFlags = 2*standingHidden - 1
 )
 
 func (e *encoder) standing(s *messages.Standing) {
@@ -48,9 +55,10 @@ func (e *encoder) standing(s *messages.Standing) {
 func (e *encoder) guestStanding(g *messages.GuestStanding) {
 	busy := g.BusySince != 0 || g.MissingSince != 0
 	pbs := g.Source != 0 || g.GroupSince != 0 || g.VerifiedAt != 0
-	e.byte(bitIf(g.OnBoot, standingOnBoot) | bitIf(g.NoBackup, standingNoBackup) | bitIf(g.NoTest, standingNoTest) |
+	flags := bitIf(g.OnBoot, standingOnBoot) | bitIf(g.NoBackup, standingNoBackup) | bitIf(g.NoTest, standingNoTest) |
 		bitIf(g.Uncovered, standingUncovered) | bitIf(g.BackupFailed, standingBackupFailed) |
-		bitIf(g.VerifiedOK, standingVerifiedOK) | bitIf(busy, standingBusy) | bitIf(pbs, standingPBS))
+		bitIf(g.VerifiedOK, standingVerifiedOK) | bitIf(busy, standingBusy) | bitIf(pbs, standingPBS)
+	e.uint(uint64(flags) | uint64(bitIf(g.Doubtful, 1))*standingDoubtful | uint64(bitIf(g.Hidden, 1))*standingHidden)
 	e.uint(uint64(g.VMID))
 	e.text(g.Name)
 	e.int(g.FirstSeenAt)
@@ -113,11 +121,11 @@ func many[T any](d *decoder, read func(*decoder) T) []T {
 }
 
 func (d *decoder) guestStanding() messages.GuestStanding {
-	flags := d.byte()
+	flags := d.upTo(maxStandingFlags)
 	g := messages.GuestStanding{
 		OnBoot: flags&standingOnBoot != 0, NoBackup: flags&standingNoBackup != 0, NoTest: flags&standingNoTest != 0,
 		Uncovered: flags&standingUncovered != 0, BackupFailed: flags&standingBackupFailed != 0,
-		VerifiedOK: flags&standingVerifiedOK != 0,
+		VerifiedOK: flags&standingVerifiedOK != 0, Doubtful: flags&standingDoubtful != 0, Hidden: flags&standingHidden != 0,
 	}
 	g.VMID = messages.VMID(d.upTo(1<<32 - 1))
 	g.Name = d.text()

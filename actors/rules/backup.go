@@ -29,7 +29,7 @@ func (j *judge) backups() {
 			j.healthy(messages.RuleBackup, of, title(s)+" is tagged "+TagNoBackup)
 			continue
 		}
-		if !known && !j.groupKnown(s) {
+		if (!known || s.Doubtful) && !j.groupKnown(s) {
 			continue
 		}
 		if s.BackupFailed && entry != nil && entry.LastResult == messages.BackupFailed {
@@ -46,9 +46,13 @@ func (j *judge) noteBackup(s *messages.GuestStanding) *messages.Backup {
 	newest := s.BackupAt
 	entry := j.backup(s.VMID)
 	if entry != nil {
-		newest = unix(entry.NewestGoodAt)
-		if entry.NewestGoodAt == nil {
+		s.Doubtful = doubtful(entry)
+		switch {
+		case s.Doubtful:
+		case anothers(entry):
 			newest = 0
+		default:
+			newest = unix(entry.NewestGoodAt)
 		}
 		if entry.LastResult != messages.BackupRunning { // which says nothing yet
 			s.BackupFailed = entry.LastResult == messages.BackupFailed
@@ -63,6 +67,18 @@ func (j *judge) noteBackup(s *messages.GuestStanding) *messages.Backup {
 	}
 	s.BackupAt = newest
 	return entry
+}
+
+// Two hosts that are no cluster may keep a guest of one number each on a storage
+// that both write to. What only such a storage lists is the guest's own when a job of
+// its host includes it, another's when none does, and doubtful when that is not known.
+
+func anothers(b *messages.Backup) bool {
+	return b.Evidence == messages.EvidenceShared && b.InJob != nil && !*b.InJob
+}
+
+func doubtful(b *messages.Backup) bool {
+	return b.Evidence == messages.EvidenceShared && b.InJob == nil
 }
 
 // backupAge is the dead-man's switch of backups.

@@ -72,6 +72,12 @@ func (c *chain) known(section string) (now, ever bool) {
 	return s != nil && s.UnknownSince == 0, s != nil
 }
 
+// groupKnown reports whether the newest report told of the guest's group.
+func (c *chain) groupKnown(g *messages.GuestStanding) bool {
+	known, _ := c.known(messages.SectionPBSSnapshots)
+	return known && g.Source != 0 && !g.Hidden
+}
+
 // link is a link with the age of its proof.
 func (c *chain) link(state messages.LinkState, at int64, detail string) messages.ProtectionLink {
 	l := messages.ProtectionLink{State: state, Detail: detail}
@@ -87,14 +93,16 @@ func (c *chain) age(at int64) time.Duration { return c.now.Sub(time.Unix(at, 0))
 
 func (c *chain) backup(g *messages.GuestStanding) messages.ProtectionLink {
 	tasks, _ := c.known(messages.SectionBackups)
-	groups, _ := c.known(messages.SectionPBSSnapshots)
+	group := c.groupKnown(g)
 	switch {
 	case c.limits.leavesOut(g.VMID):
 		return c.link(messages.LinkExcluded, g.BackupAt, "excluded by a setting")
 	case g.NoBackup:
 		return c.link(messages.LinkExcluded, g.BackupAt, "tagged "+TagNoBackup)
-	case !tasks && !(groups && g.Source != 0):
+	case !tasks && !group:
 		return c.link(messages.LinkUnknown, g.BackupAt, "the newest report does not vouch for backups")
+	case g.Doubtful && !group:
+		return c.link(messages.LinkUnknown, g.BackupAt, "only a storage that others write to lists one, and the jobs cannot be read")
 	case g.BackupAt == 0 && g.Uncovered:
 		return c.link(messages.LinkMissing, 0, "in no backup job")
 	case g.BackupAt == 0:
@@ -110,11 +118,10 @@ func (c *chain) backup(g *messages.GuestStanding) messages.ProtectionLink {
 }
 
 func (c *chain) verify(g *messages.GuestStanding) messages.ProtectionLink {
-	known, _ := c.known(messages.SectionPBSSnapshots)
 	switch {
 	case g.Source == 0:
 		return c.link(messages.LinkNone, 0, "no group on a Proxmox Backup Server is known to be this guest's")
-	case !known:
+	case !c.groupKnown(g):
 		return c.link(messages.LinkUnknown, g.VerifiedAt, "the newest report does not vouch for it")
 	case g.VerifiedAt == 0:
 		return c.link(messages.LinkMissing, 0, "never verified")

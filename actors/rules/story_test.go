@@ -74,6 +74,7 @@ type story struct {
 	incidents int
 	reports   int
 	judged    int
+	hidden    bool // groups are
 }
 
 // nightly is a backup job.
@@ -156,6 +157,15 @@ var sentences = []struct {
 		}
 	}},
 	{"guest * has no backup", func(s *story, a []string) { no := false; s.backup(s.vmid(a[0])).InJob = &no }},
+	{"a shared storage lists a backup of *", func(s *story, a []string) {
+		b, at := s.backup(s.vmid(a[0])), s.hostNow()
+		b.NewestGoodAt, b.Volume, b.Evidence = &at, "nas:backup/vzdump-lxc-"+a[0]+".tar.zst", messages.EvidenceShared
+	}},
+	{"guest * is in a job", func(s *story, a []string) { yes := true; s.backup(s.vmid(a[0])).InJob = &yes }},
+	{"groups of * may be missing", func(s *story, a []string) {
+		s.report.PBSDatastores = messages.Items[messages.PBSDatastore]{{Server: "pbs1", Datastore: a[0], GroupsMissing: "denied"}}
+		s.hidden = true
+	}},
 	{"backup of * runs", func(s *story, a []string) { s.backup(s.vmid(a[0])).LastResult = messages.BackupRunning }},
 	{"backup of * is good", func(s *story, a []string) { s.backedUp(s.vmid(a[0]), false, nil) }},
 	{"backup of * fails", func(s *story, a []string) { s.backedUp(s.vmid(a[0]), true, nil) }},
@@ -320,7 +330,7 @@ func (s *story) backedUp(vmid messages.VMID, failed bool, to *messages.PBSGroup)
 		b.LastResult, b.LastError = messages.BackupFailed, "no space left on device"
 		return
 	}
-	b.NewestGoodAt = &at
+	b.NewestGoodAt, b.Evidence = &at, messages.EvidenceTask
 	if to == nil {
 		b.Volume = fmt.Sprintf("local:backup/vzdump-lxc-%d.tar.zst", vmid)
 		return
@@ -401,7 +411,11 @@ func (s *story) sendFor(a []string) {
 // send reports as a hub hears it.
 func (s *story) send() {
 	s.report.Host.UptimeSeconds = uint64(s.now.Sub(s.booted).Seconds()) + 1
-	body, err := json.Marshal(s.report)
+	report := s.report
+	if s.hidden {
+		report.PBSSnapshots = nil
+	}
+	body, err := json.Marshal(report)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (j *judge) learnSources() {
 	}
 	for i := range j.r.Backups {
 		typ, id, at, ok := snapshotOf(&j.r.Backups[i])
-		if !ok {
+		if !ok || j.r.Backups[i].Evidence != messages.EvidenceTask { // a listing may be of what another host wrote
 			continue
 		}
 		var found []messages.PBSSource
@@ -108,9 +108,15 @@ func (j *judge) group(s *messages.GuestStanding) (newest *messages.PBSGroup) {
 	return newest
 }
 
-// groupKnown reports whether a guest's group can be seen now.
+// groupKnown reports whether it can be seen now what a guest's group is, or that it
+// has none any more.
 func (j *judge) groupKnown(s *messages.GuestStanding) bool {
-	return s.Source != 0 && j.knows(messages.SectionPBSSnapshots)
+	return s.Source != 0 && j.knows(messages.SectionPBSSnapshots) && (j.group(s) != nil || j.groupsComplete())
+}
+
+// groupsComplete reports whether every datastore lists all its groups.
+func (j *judge) groupsComplete() bool {
+	return !slices.ContainsFunc(j.r.PBSDatastores, func(d messages.PBSDatastore) bool { return d.GroupsMissing != "" })
 }
 
 // verifications tells of guests on Proxmox Backup Servers whose newest verification
@@ -122,6 +128,7 @@ func (j *judge) verifications() {
 			continue
 		}
 		g := j.group(s)
+		s.Hidden = g == nil && !j.groupsComplete()
 		if g == nil {
 			if j.groupKnown(s) { // it was removed, or is another's
 				s.Source, s.GroupSince, s.VerifiedAt, s.VerifiedOK = 0, 0, 0, false
