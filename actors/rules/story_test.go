@@ -161,6 +161,10 @@ var sentences = []struct {
 		b, at := s.backup(s.vmid(a[0])), s.hostNow()
 		b.NewestGoodAt, b.Volume, b.Evidence = &at, "nas:backup/vzdump-lxc-"+a[0]+".tar.zst", messages.EvidenceShared
 	}},
+	{"a shared storage lists another host's snapshot of *", func(s *story, a []string) {
+		b, at, in := s.backup(s.vmid(a[0])), s.report.PBSSnapshots[0].NewestAt, true
+		b.NewestGoodAt, b.Volume, b.Evidence, b.InJob = at, "pbs:backup/ct/"+a[0]+"/"+at.Format(time.RFC3339), messages.EvidenceShared, &in
+	}},
 	{"guest * is in a job", func(s *story, a []string) { yes := true; s.backup(s.vmid(a[0])).InJob = &yes }},
 	{"groups of * may be missing", func(s *story, a []string) {
 		s.report.PBSDatastores = messages.Items[messages.PBSDatastore]{{Server: "pbs1", Datastore: a[0], GroupsMissing: "denied"}}
