@@ -24,6 +24,7 @@ type world struct {
 	hub    *modelHub
 	oracle *oracle
 	agents []simAgent
+	ends   time.Duration
 	queue  eventQueue
 	order  int
 	fate   fate // armed: what becomes of the next write
@@ -72,7 +73,7 @@ type simReport struct {
 }
 
 func newWorld(seed uint64, m mutant, logged int) *world {
-	w := &world{rand: rand.New(rand.NewPCG(seed, 0x5eed)), logged: logged}
+	w := &world{rand: rand.New(rand.NewPCG(seed, 0x5eed)), logged: logged, ends: fleetHours}
 	own := make([]int, fleetHosts)
 	w.agents = make([]simAgent, fleetHosts)
 	w.oracle = &oracle{poll: fleetPoll, stale: 30 * time.Minute, down: time.Hour,
@@ -103,7 +104,16 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	return w
 }
 
-// run lives through the 48 hours.
+// onStore puts a world's hub onto the real store, in a directory of its own.
+func (w *world) onStore(dir string) *world {
+	w.hub.store = newSimStore(w.hub, dir, func(format string, args ...any) {
+		w.note(-1, "store: "+format, args...)
+		w.oracle.blame(-1, "stored", format, args...)
+	})
+	return w
+}
+
+// run lives to the world's end.
 func (w *world) run() *oracle {
 	w.hub.start()
 	w.oracle.listens = true
@@ -115,16 +125,18 @@ func (w *world) run() *oracle {
 	}
 	w.planSegment()
 	w.planRoutes()
+	w.planBlock()
 	w.at(w.between(time.Hour, 8*time.Hour), w.troubleHub)
-	for len(w.queue) > 0 && w.queue[0].at <= fleetHours {
+	for len(w.queue) > 0 && w.queue[0].at <= w.ends {
 		if w.hub.runTo(w.queue[0].at); w.hub.real < w.queue[0].at {
 			continue // the hub died on the way, and what follows from it comes first
 		}
 		heap.Pop(&w.queue).(scheduled).run()
 	}
-	w.hub.runTo(fleetHours)
+	w.hub.runTo(w.ends)
 	w.oracle.judgeAll()
 	w.oracle.judgeReceivers()
+	w.hub.store.end()
 	return w.oracle
 }
 
@@ -355,7 +367,12 @@ func (w *world) remint(a *simAgent) {
 	a.minted++
 	a.delivered = nil
 	w.oracle.judge(a.host)
-	w.hub.states[a.host] = messages.HostState{ID: messages.HostID(fmt.Sprintf("acme-%04x%04x", a.minted, a.host+1))}
+	gone := w.hub.states[a.host].ID
+	anew := messages.HostState{ID: messages.HostID(fmt.Sprintf("acme-%04x%04x", a.minted, a.host+1))}
+	w.hub.states[a.host] = anew
+	w.hub.write(messages.Batch{DelHosts: []messages.HostID{gone}})
+	w.hub.write(messages.Batch{PutHosts: []messages.Host{{ID: anew.ID, CustomerID: "acme", PollIntervalSeconds: w.hub.own[a.host]}},
+		Hosts: []messages.HostState{anew}})
 	w.hub.timers[a.host] = 0
 	old := &w.oracle.hosts[a.host]
 	*old = watchedHost{interval: old.interval, reaches: old.reaches, reachFrom: old.reachFrom}
@@ -397,6 +414,27 @@ func (w *world) planSegment() {
 		}
 		w.cut(w.between(0, fleetHours), w.between(10*time.Minute, 3*time.Hour), half...)
 	}
+}
+
+// planBlock has an operator block the customer for a while, and lift the block,
+// as often as it takes to be heard. The oracle knows of no block: it changes
+// nothing of what is stored and told.
+func (w *world) planBlock() {
+	at, lasts := w.between(0, fleetHours), w.between(time.Minute, 12*time.Hour)
+	if w.chance(0.3) {
+		w.at(at, func() { w.block(true) })
+		w.at(at+lasts, func() { w.block(false) })
+	}
+}
+
+func (w *world) block(blocked bool) {
+	durable := w.hub.block(blocked)
+	w.note(-1, "customer is to be blocked: %t, on disk %t", blocked, durable)
+	if !durable {
+		w.after(w.between(time.Minute, time.Hour), func() { w.block(blocked) })
+		return
+	}
+	w.oracle.tally.orders++
 }
 
 // The hub's troubles: one after another, with the clock set at any time.

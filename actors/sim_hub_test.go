@@ -65,7 +65,7 @@ type modelHub struct {
 	machine
 	rules  Rules
 	mutant mutant
-	fate   func(events int) fate            // asked at every write, by its events, or ofOutcomes, ofSeals
+	fate   func(events int) fate            // asked at every write, by its events, or ofOutcomes, ofSeals, ofOrders
 	told   func(host int, e messages.Event) // what became durable, in order
 	gap    func(Gap)
 	raised func() time.Duration // how long after a start a host's actor is up; above 0
@@ -73,8 +73,10 @@ type modelHub struct {
 
 	ledger messages.Ledger      // on disk
 	states []messages.HostState // on disk, which is what the hosts believe
+	acme   messages.Customer    // on disk: the customer of all hosts
 
 	post            *post
+	store           *simStore
 	full            bool // the store refuses writes
 	coasts          bool // see coast
 	running, asleep bool // asleep: the process does not run, though it exists
@@ -89,10 +91,11 @@ const (
 	never      = time.Duration(1 << 62)
 	ofOutcomes = -1 // a write of the post's own: what a try came to,
 	ofSeals    = -2 // or that a delivery is closed before it
+	ofOrders   = -3 // an operator's
 )
 
 func newModelHub(r Rules, own []int) *modelHub {
-	h := &modelHub{rules: r, own: own, timers: make([]time.Duration, len(own))}
+	h := &modelHub{rules: r, acme: messages.Customer{ID: "acme"}, own: own, timers: make([]time.Duration, len(own))}
 	for i := range own {
 		id := messages.HostID(fmt.Sprintf("acme-%08x", i+1))
 		h.states = append(h.states, messages.HostState{ID: id})
@@ -104,6 +107,7 @@ func newModelHub(r Rules, own []int) *modelHub {
 }
 
 func (h *modelHub) start() {
+	h.store.reopen()
 	now := h.read()
 	h.running, h.full, h.ear = true, false, resume(h.ledger, now)
 	h.post.start()
@@ -128,9 +132,13 @@ func (h *modelHub) start() {
 func (h *modelHub) stop() {
 	h.close("the hub stops")
 	h.running = false
+	h.store.close()
 }
 
-func (h *modelHub) crash() { h.running = false }
+func (h *modelHub) crash() {
+	h.running = false
+	h.store.kill()
+}
 
 func (h *modelHub) close(why string) {
 	h.ear.closeAt(h.read(), why)
@@ -146,9 +154,13 @@ func (h *modelHub) open() {
 
 func (h *modelHub) listens() bool { return h.running && !h.asleep && h.ear.open }
 
-func (h *modelHub) writeLedger() {
+func (h *modelHub) writeLedger() { h.write(messages.Batch{}) }
+
+// write makes a batch durable, and the ledger with it, as every batch does.
+func (h *modelHub) write(b messages.Batch) {
 	now := h.read()
 	h.ledger = messages.Ledger{Listened: h.ear.moment(now).At, At: now.Wall}
+	h.store.write(b)
 }
 
 func (h *modelHub) now() Moment {
@@ -241,7 +253,7 @@ func (h *modelHub) expire(i int) {
 		return messages.IncidentID(fmt.Sprintf("#%d", h.incidents))
 	})
 	if len(events) > 0 {
-		h.commit(i, next, events)
+		h.commit(i, next, events, nil)
 	} else if h.mutant == sleepyTimers {
 		h.timers[i] = never
 	}
@@ -281,7 +293,7 @@ func (h *modelHub) report(i int, r messages.Summary) (durable, acked bool, v ver
 	case v == repeat && next == h.states[i]:
 		return true, true, v
 	}
-	durable, acked = h.commit(i, next, events)
+	durable, acked = h.commit(i, next, events, h.store.report(h.states[i].Last, next.ID, &r, v))
 	h.arm(i)
 	return durable, acked, v
 }
@@ -298,13 +310,14 @@ func (h *modelHub) goodbye(i int, g messages.Goodbye, stream uint64) (durable, h
 	if h.mutant == holdsForgotten {
 		next.HeldUntil = 0
 	}
-	durable, _ = h.commit(i, next, events)
+	durable, _ = h.commit(i, next, events, nil)
 	h.arm(i)
 	return durable, true
 }
 
-// commit is one atomic write of a state, its events, their deliveries and the ledger.
-func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event) (durable, acked bool) {
+// commit is one atomic write of a state, its events, their deliveries and the
+// ledger; r is the report behind it, for a hub with a store.
+func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event, r *messages.StoredReport) (durable, acked bool) {
 	f := h.fate(len(events))
 	durable = f == fateWritten || f == fateKilledAfter
 	deliveries, numbers := h.post.decide(events, nil, nil)
@@ -313,13 +326,41 @@ func (h *modelHub) commit(i int, next messages.HostState, events []messages.Even
 			h.told(i, e)
 		}
 	}
-	if durable {
+	b := messages.Batch{Events: events, Deliveries: deliveries}
+	if h.store != nil {
+		if r != nil {
+			next.Last, b.Reports = h.store.place(), []messages.StoredReport{*r}
+		}
+		b.Hosts = []messages.HostState{next}
+	}
+	switch {
+	case durable:
 		h.states[i] = next
-		h.writeLedger()
+		h.write(b)
+	case f == fateKilledBefore:
+		h.store.tear(b)
 	}
 	h.post.settle(deliveries, numbers, f)
 	h.endWrite(f)
 	return durable, f == fateWritten
+}
+
+// block is an operator's order; false when nobody is there to take it. From then
+// on each answer to a report of the customer's hosts says so, and nothing else
+// is different: they are stored, watched and told of as before.
+func (h *modelHub) block(blocked bool) (durable bool) {
+	if !h.listens() {
+		return false
+	}
+	next := h.acme
+	next.Blocked = blocked
+	f := h.fate(ofOrders)
+	if durable = f == fateWritten || f == fateKilledAfter; durable {
+		h.acme = next
+		h.write(messages.Batch{PutCustomers: []messages.Customer{next}})
+	}
+	h.endWrite(f)
+	return durable
 }
 
 // endWrite is what else a write's end means.

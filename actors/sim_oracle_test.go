@@ -71,7 +71,7 @@ type problem struct {
 }
 
 type tally struct {
-	contacts, stales, downs, recoveries, repeats, olders, gaps, naps, kills, goodbyes int
+	contacts, stales, downs, recoveries, repeats, olders, gaps, naps, kills, goodbyes, orders int
 
 	deliveries, refusals, duplicates int // that were taken, that were not, and that came again
 }
@@ -87,6 +87,7 @@ func (t *tally) add(u tally) {
 	t.naps += u.naps
 	t.kills += u.kills
 	t.goodbyes += u.goodbyes
+	t.orders += u.orders
 	t.deliveries += u.deliveries
 	t.refusals += u.refusals
 	t.duplicates += u.duplicates

@@ -67,7 +67,7 @@ func (p *post) decide(events []messages.Event, seal, outcome *messages.Delivery)
 	next = p.numbers
 	for i := range events {
 		next.event++
-		events[i].ID, events[i].Sequence = messages.EventID(fmt.Sprintf("E%d", next.event)), next.event
+		events[i].ID, events[i].Sequence = messages.EventID(fmt.Sprintf("E%08d", next.event)), next.event
 		p.outbox.tell(events[i], now, func() (messages.DeliveryID, uint64) {
 			next.delivery++
 			return messages.DeliveryID(fmt.Sprintf("D%d", next.delivery)), next.delivery
@@ -118,6 +118,9 @@ func (p *post) write(seal, outcome *messages.Delivery) (durable bool) {
 		kind = ofSeals
 	}
 	f := p.hub.fate(kind)
+	if f == fateWritten || f == fateKilledAfter {
+		p.hub.write(messages.Batch{Deliveries: ds})
+	}
 	p.settle(ds, next, f)
 	p.hub.endWrite(f)
 	return f == fateWritten
@@ -242,10 +245,13 @@ func (p *post) remove(id messages.RouteID) {
 	p.routes = slices.DeleteFunc(slices.Clone(p.routes), func(r messages.Route) bool { return r.ID == id })
 	p.outbox.routes = p.routes
 	p.ways = slices.DeleteFunc(p.ways, func(w *way) bool { return w.id == id })
+	b := messages.Batch{DelRoutes: []messages.RouteID{id}}
 	for _, d := range p.rows {
 		if d.RouteID == id && d.State == messages.DeliveryPending {
 			d.State = messages.DeliveryDead
 			p.rows[d.ID] = d
+			b.Deliveries = append(b.Deliveries, d)
 		}
 	}
+	p.hub.write(b)
 }

@@ -62,11 +62,11 @@ func newReceiver(r messages.Route) *receiver {
 		words: map[messages.DeliveryID][]string{}, taken: map[messages.DeliveryID]*taking{}, again: map[int]messages.DeliveryID{}}
 }
 
-// simRoutes are the operator's, a customer's, a critical one, and another customer's.
+// simRoutes, as the store lists them, are a customer's, a critical one, one of two types, the operator's, and another customer's.
 func simRoutes() []messages.Route {
 	return []messages.Route{
-		{ID: "operator"}, {ID: "acme", CustomerID: "acme"}, {ID: "critical", MinSeverity: messages.SeverityCritical},
-		{ID: "downs", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}}, {ID: "umbra", CustomerID: "umbra"},
+		{ID: "acme", CustomerID: "acme"}, {ID: "critical", MinSeverity: messages.SeverityCritical},
+		{ID: "downs", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}}, {ID: "operator"}, {ID: "umbra", CustomerID: "umbra"},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 var (
 	flagSeeds = flag.Int("seeds", 0, "fleets that TestSimulatedFleets lives through; 0: as many as are quick")
 	flagSeed  = flag.Uint64("seed", 0, "replay this one fleet of TestSimulatedFleets and tell the story of -host")
+	flagStore = flag.Uint64("store", 50, "every how many-th fleet's hub writes to the real store and is read back from it; 0: none")
 	flagHost  = flag.Int("host", -1, "the host whose story a replay tells; without one, the first that was wronged")
 )
 
@@ -35,7 +36,7 @@ func TestSimulatedFleets(t *testing.T) {
 		seeds = 100
 	}
 	began := time.Now()
-	total, failed := simulate(uint64(seeds))
+	total, failed := simulate(t, uint64(seeds))
 	took := time.Since(began)
 	t.Logf("%d fleets in %v (%.0f a second): %+v", seeds, took.Round(time.Millisecond), float64(seeds)/took.Seconds(), total)
 	for i, seed := range failed {
@@ -47,14 +48,14 @@ func TestSimulatedFleets(t *testing.T) {
 }
 
 // simulate runs the seeds 1…n on every processor.
-func simulate(n uint64) (total tally, failed []uint64) {
+func simulate(t *testing.T, n uint64) (total tally, failed []uint64) {
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for seed := next.Add(1); seed <= n; seed = next.Add(1) {
-				o := newWorld(seed, faithful, -1).run()
+				o := worldOf(t, seed, -1).run()
 				mu.Lock()
 				total.add(o.tally)
 				if len(o.problems) > 0 {
@@ -68,13 +69,22 @@ func simulate(n uint64) (total tally, failed []uint64) {
 	return total, failed
 }
 
+// worldOf is a seed's world; a share of the seeds lives on the real store.
+func worldOf(t *testing.T, seed uint64, logged int) *world {
+	w := newWorld(seed, faithful, logged)
+	if *flagStore > 0 && seed%*flagStore == 0 {
+		w.onStore(t.TempDir())
+	}
+	return w
+}
+
 // replay runs one seed again and tells what went wrong, and the host's story.
 func replay(t *testing.T, seed uint64, host int) {
-	problems := newWorld(seed, faithful, -1).run().problems
+	problems := worldOf(t, seed, -1).run().problems
 	if host < 0 && len(problems) > 0 {
 		host = problems[0].host
 	}
-	w := newWorld(seed, faithful, max(host, 0))
+	w := worldOf(t, seed, max(host, 0))
 	for _, p := range problems[:min(5, len(problems))] {
 		t.Errorf("seed %d, host %d: %s: %s", seed, p.host, p.kind, p.text)
 	}

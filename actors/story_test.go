@@ -139,6 +139,9 @@ var storyCommands = []struct {
 	{"hub killed for *", func(s *story, a []string) { s.hub.crash(); s.pass(a[0]); s.hub.start() }},
 	{"kill before the next write", func(s *story, _ []string) { s.next(fateKilledBefore) }},
 	{"kill after the next write", func(s *story, _ []string) { s.next(fateKilledAfter) }},
+	{"customer is blocked", func(s *story, _ []string) { s.hub.block(true) }},
+	{"block is lifted", func(s *story, _ []string) { s.hub.block(false) }},
+
 	{"store is full", func(s *story, _ []string) { s.hub.close("the store is full") }},
 	{"store has room", func(s *story, _ []string) { s.hub.open() }},
 	{"store full for *", func(s *story, a []string) { s.hub.close("the store is full"); s.pass(a[0]); s.hub.open() }},
@@ -271,9 +274,19 @@ func (s *story) report(r messages.Summary) {
 	case !acked:
 		s.counts["on disk, but not answered"]++
 	default:
-		s.counts[[...]string{"taken", "older: history only", "known: answered again"}[v]]++
+		s.counts[[...]string{"taken", "older: history only", "known: answered again"}[v]+s.told()]++
 	}
 }
+
+// told is what an answer says besides.
+func (s *story) told() string {
+	if s.hub.acme.Blocked {
+		return toldBlocked
+	}
+	return ""
+}
+
+const toldBlocked = ", and told that its customer is blocked"
 
 func (s *story) reports(args []string) {
 	every, end := s.span(args[0]), s.hub.real+s.span(args[1])
@@ -309,7 +322,8 @@ func (s *story) show(_ []string) {
 
 // summary says what became of the reports of one command.
 func (s *story) summary() {
-	for _, what := range []string{"taken", "not taken", "on disk, but not answered", "older: history only", "known: answered again"} {
+	for _, what := range []string{"taken", "taken" + toldBlocked, "not taken", "on disk, but not answered",
+		"older: history only", "older: history only" + toldBlocked, "known: answered again", "known: answered again" + toldBlocked} {
 		n := s.counts[what]
 		delete(s.counts, what)
 		switch {
