@@ -16,8 +16,12 @@ type (
 	AddCustomer struct{ Customer messages.Customer }
 	// PutCustomer replaces the record of a customer: ErrNotFound.
 	PutCustomer struct{ Customer messages.Customer }
-	// RemoveCustomer forgets a customer without hosts: ErrNotFound, ErrInUse.
-	RemoveCustomer struct{ ID messages.CustomerID }
+	// RemoveCustomer forgets a customer without hosts, and its enrolment tokens:
+	// ErrNotFound, ErrInUse.
+	RemoveCustomer struct {
+		ID     messages.CustomerID
+		Tokens []messages.TokenID
+	}
 	// AddHost makes a host and its first key: ErrNotFound without its customer,
 	// ErrExists when the id is taken.
 	AddHost struct {
@@ -70,7 +74,7 @@ func (o RemoveCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Contex
 	case known.hosts > 0 || slices.ContainsFunc(r.routes, func(x messages.Route) bool { return x.CustomerID == o.ID }):
 		return nil, nil, ErrInUse
 	}
-	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}}, func(*actor.Context) {
+	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}, DelTokens: o.Tokens}, func(*actor.Context) {
 		delete(r.customers, o.ID)
 		r.hub.book.change(messages.RuleSettings{CustomerID: o.ID})
 		r.hub.stats.Customers.Add(-1)

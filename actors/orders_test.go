@@ -32,16 +32,16 @@ func TestOrdersAreDecidedOnWhatIsDurable(t *testing.T) {
 			{AddHost{Host: host}, ErrExists},
 			{PutKeys{Host: "globex-00000002"}, ErrNotFound},
 			{PutKeys{Host: host.ID}, nil},
-			{RemoveCustomer{"globex"}, ErrInUse},
+			{RemoveCustomer{ID: "globex"}, ErrInUse},
 			{RemoveHost{"globex-00000002"}, ErrNotFound},
 			{RemoveHost{host.ID}, nil},
 			{RemoveHost{host.ID}, ErrNotFound},
 			{AddRoute{route}, nil},
-			{RemoveCustomer{"globex"}, ErrInUse},
+			{RemoveCustomer{ID: "globex"}, ErrInUse},
 			{RemoveRoute{testRoute}, nil},
 			{RemoveRoute{testRoute}, ErrNotFound},
-			{RemoveCustomer{"globex"}, nil},
-			{RemoveCustomer{"globex"}, ErrNotFound},
+			{RemoveCustomer{ID: "globex"}, nil},
+			{RemoveCustomer{ID: "globex"}, ErrNotFound},
 		} {
 			if err := w.hub.Order(t.Context(), step.order); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
 				t.Errorf("step %d, %T: %v, want %v", i, step.order, err, step.want)

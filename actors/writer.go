@@ -326,6 +326,8 @@ func merge(b *messages.Batch, m *messages.Batch) {
 	b.DelCustomers = append(b.DelCustomers, m.DelCustomers...)
 	b.DelHosts = append(b.DelHosts, m.DelHosts...)
 	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)
+	b.PutTokens = append(b.PutTokens, m.PutTokens...)
+	b.DelTokens = append(b.DelTokens, m.DelTokens...)
 }
 
 func lastDelivery(ds []messages.Delivery) (last uint64) {

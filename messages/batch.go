@@ -33,9 +33,11 @@ type Batch struct {
 	PutKeys      []Key
 	PutRoutes    []Route
 	PutRules     []RuleSettings // an empty one is removed
+	PutTokens    []EnrollToken
 	DelCustomers []CustomerID
 	DelHosts     []HostID // with state, standing, rules, guests and keys; events and history stay
 	DelRoutes    []RouteID
+	DelTokens    []TokenID
 }
 
 // Day is the history store that the batch's reports go to: days since

@@ -113,6 +113,8 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).standing)
 	case prefixRules:
 		return tally(nil, key, value, (*decoder).rules)
+	case prefixToken:
+		return tally(nil, key, value, (*decoder).enrollToken)
 	case prefixGuest:
 		return tally(&c.Guests, key, value, (*decoder).guest)
 	case prefixKey:

@@ -34,6 +34,7 @@
 //	w       host id                         Standing                  until DelHosts
 //	t       'c', customer id; 'h', host id  RuleSettings              until reset, DelHosts, DelCustomers
 //	k       host id, 0, hash                Key                       for ever; revoked with its host
+//	n       token id                        EnrollToken               until DelTokens
 //	r       route id                        Route                     until DelRoutes
 //	e       event id                        Event                     for ever
 //	f       host id, 0, event id            – (events of a host)      as the event

@@ -34,6 +34,7 @@ func records() map[string]mutation.Target {
 		"Guest":     record(guestKey("a-00000000", 100), (*encoder).guest, (*decoder).guest, sampleGuest, messages.GuestRecord{}),
 		"Standing":  record(textKey(prefixStanding, "a-00000000"), (*encoder).standing, (*decoder).standing, sampleStanding, messages.Standing{}),
 		"Rules":     record(rulesKey("", "a-00000000"), (*encoder).rules, (*decoder).rules, sampleRules, messages.RuleSettings{}),
+		"Token":     record(textKey(prefixToken, "T"), (*encoder).enrollToken, (*decoder).enrollToken, sampleToken, messages.EnrollToken{}),
 		"Route":     record(textKey(prefixRoute, "R"), (*encoder).route, (*decoder).route, sampleRoute, messages.Route{}),
 		"Event":     record(textKey(prefixEvent, "E"), (*encoder).event, (*decoder).event, sampleEvent, messages.Event{}),
 		"Delivery":  record(delivery, (*encoder).delivery, (*decoder).delivery, sampleDelivery, messages.Delivery{}),

@@ -26,6 +26,7 @@ const (
 	prefixDead     = 'x'
 	prefixStanding = 'w'
 	prefixRules    = 't'
+	prefixToken    = 'n'
 )
 
 var metaKey = []byte{prefixMeta}

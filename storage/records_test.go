@@ -31,6 +31,9 @@ var (
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",
 		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start, Incident: "I"}
+	sampleToken = messages.EnrollToken{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAT", Hash: messages.KeyHash{7}, CustomerID: "acme", NodePattern: "pve*", Uses: 3,
+		CreatedAt: start, ExpiresAt: start.Add(time.Hour),
+		Enrolled: []messages.Enrollment{{Nonce: messages.KeyHash{8}, HostID: "acme-0000000a", Node: "pve1", At: start.Add(time.Minute)}}}
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
@@ -126,7 +129,7 @@ func filled(t *testing.T, name string, v reflect.Value) {
 
 // Every field of every record comes back as it was written.
 func TestRecordsComeBackWhole(t *testing.T) {
-	for _, v := range []any{sampleCustomer, sampleHost, sampleState, sampleKey, sampleRoute, sampleEvent, sampleDelivery, sampleGuest, sampleReport} {
+	for _, v := range []any{sampleCustomer, sampleHost, sampleState, sampleKey, sampleRoute, sampleToken, sampleEvent, sampleDelivery, sampleGuest, sampleReport} {
 		filled(t, reflect.TypeOf(v).Name(), reflect.ValueOf(v))
 	}
 	db := openTest(t, t.TempDir())
@@ -137,6 +140,7 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	b.PutHosts = []messages.Host{sampleHost}
 	b.PutKeys = []messages.Key{sampleKey}
 	b.PutRoutes = []messages.Route{sampleRoute}
+	b.PutTokens = []messages.EnrollToken{sampleToken}
 	b.Hosts = []messages.HostState{sampleState}
 	b.Events = []messages.Event{sampleEvent}
 	b.Deliveries = []messages.Delivery{sampleDelivery}
@@ -157,6 +161,8 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	same("keys", ks, err, []messages.Key{sampleKey})
 	rs, err := db.Routes()
 	same("routes", rs, err, []messages.Route{sampleRoute})
+	ts, err := db.EnrollTokens()
+	same("tokens", ts, err, []messages.EnrollToken{sampleToken})
 	e, err := db.Event(sampleEvent.ID)
 	same("event", e, err, sampleEvent)
 	d, err := db.Delivery(sampleDelivery.ID)

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/auth"
+	"felhom.eu/messages"
 )
 
 const (
@@ -22,6 +23,12 @@ const (
 func (s *Server) admit(a access, h *fasthttp.RequestHeader) (auth.Principal, error) {
 	if a == forAll {
 		return auth.Principal{}, nil
+	}
+	if a == forEnrolment {
+		if token := presented(a, h); messages.ValidKey(token) {
+			return auth.Principal{Hash: messages.HashKey(token)}, nil
+		}
+		return auth.Principal{}, errToken
 	}
 	if a == forPages && s.signedIn(h) {
 		return auth.Principal{Kind: auth.Global}, nil

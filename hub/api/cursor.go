@@ -19,6 +19,7 @@ const (
 	deliveryList   = 'd'
 	reportList     = 'p'
 	protectionList = 'g'
+	tokenList      = 't'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

@@ -41,6 +41,8 @@ var (
 	errLinkUsed       = newProblem(401, messages.CodeUnauthorized, "this link was used or is too old; make another")
 	errForbidden      = newProblem(403, messages.CodeForbidden, "this key does not open this")
 	errHostMismatch   = newProblem(403, messages.CodeHostMismatch, "host_id: the key belongs to another host")
+	errToken          = newProblem(401, messages.CodeUnauthorized, "this enrolment token is unknown, expired, used up, or for machines of other names")
+	errTooManyTokens  = newProblem(429, messages.CodeTooMany, "too many enrolments were refused to this address; retry later")
 	errBodyTooLarge   = newProblem(400, messages.CodeBodyTooLarge, "the body is too large")
 	errNotGzip        = newProblem(400, messages.CodeInvalid, "the body is not gzip as Content-Encoding says")
 	errMalformed      = newProblem(400, messages.CodeInvalid, "not a well-formed HTTP/1.1 request")
@@ -57,6 +59,7 @@ var problems = []struct {
 	*problem
 }{
 	{ErrUnknownHost, newProblem(400, messages.CodeUnknownHost, "host_id: no such host; mint it first")},
+	{ErrTokenRefused, errToken},
 	{ErrNotFound, newProblem(404, messages.CodeNotFound, "no such thing")},
 	{ErrExists, newProblem(409, messages.CodeConflict, "exists already")},
 	{ErrInUse, newProblem(409, messages.CodeConflict, "still in use")},
@@ -141,6 +144,8 @@ func (s *Server) answerProblem(ctx *fasthttp.RequestCtx, p *problem) {
 		s.counts.unauthorized.Add(1)
 		s.strangers.add()
 		h.Set(fasthttp.HeaderWWWAuthenticate, challenge(p))
+	case 429:
+		h.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(refusalsFor.Seconds())))
 	case 503:
 		h.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(retryAfter))
 	}

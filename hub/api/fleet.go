@@ -15,6 +15,9 @@ var (
 	ErrExists      = errors.New("exists already")
 	ErrInUse       = errors.New("still in use")
 	ErrUnknownHost = errors.New("unknown host")
+	// ErrTokenRefused is returned for an enrolment token that is unknown, expired,
+	// used up, or for other machines.
+	ErrTokenRefused = errors.New("enrolment token refused")
 	// ErrUnavailable is returned when the hub cannot make something durable
 	// now, or has more in flight than it may: nothing was done.
 	ErrUnavailable = errors.New("unavailable")
@@ -73,6 +76,15 @@ type Fleet interface {
 
 	// Events are oldest first; after is exclusive.
 	Events(ctx context.Context, f EventFilter, after messages.EventID, limit int) ([]messages.Event, error)
+
+	// AddToken makes an enrolment token that lives so long; the secret is shown once.
+	// ErrNotFound: no such customer.
+	AddToken(ctx context.Context, t messages.EnrollToken, life time.Duration) (messages.EnrollToken, messages.Secret, error)
+	Tokens(ctx context.Context) ([]messages.EnrollToken, error) // by id
+	RemoveToken(ctx context.Context, id messages.TokenID) error // ErrNotFound
+	// Enroll makes a host for who presents a token with that hash, or gives the host
+	// that it is already, if any, another key. ErrTokenRefused.
+	Enroll(ctx context.Context, token messages.KeyHash, r messages.EnrollRequest, is messages.HostID) (messages.HostID, messages.Secret, error)
 
 	AddRoute(ctx context.Context, r messages.Route) (messages.Route, error) // ErrNotFound: no such customer
 	RemoveRoute(ctx context.Context, id messages.RouteID) error             // ErrNotFound

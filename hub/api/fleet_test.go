@@ -24,6 +24,8 @@ type fakeFleet struct {
 	reports    []ReportView
 	events     []messages.Event
 	routes     []messages.Route
+	tokens     []messages.EnrollToken
+	enrolled   []messages.HostID // who they were, as the request proved
 	sent       []messages.Delivery
 	rules      map[string]messages.RuleSettings // by customer or host
 	protection []messages.Protection
@@ -224,6 +226,35 @@ func (f *fakeFleet) Events(_ context.Context, filter EventFilter, after messages
 		}
 	}
 	return rows, f.err
+}
+
+func (f *fakeFleet) AddToken(_ context.Context, t messages.EnrollToken, life time.Duration) (messages.EnrollToken, messages.Secret, error) {
+	if _, ok := f.customers[t.CustomerID]; !ok {
+		return t, "", ErrNotFound
+	}
+	t.ID, t.Hash = messages.TokenID(ulid(len(f.tokens)+1)), messages.HashKey([]byte(newKey))
+	t.CreatedAt = time.Date(2026, 6, 8, 12, 0, 0, 0, time.UTC)
+	t.ExpiresAt = t.CreatedAt.Add(life)
+	f.tokens = append(f.tokens, t)
+	return t, newKey, f.err
+}
+
+func (f *fakeFleet) Tokens(context.Context) ([]messages.EnrollToken, error) { return f.tokens, f.err }
+
+func (f *fakeFleet) RemoveToken(_ context.Context, id messages.TokenID) error {
+	if len(f.tokens) == 0 || f.tokens[0].ID != id {
+		return ErrNotFound
+	}
+	f.tokens = f.tokens[1:]
+	return f.err
+}
+
+func (f *fakeFleet) Enroll(_ context.Context, token messages.KeyHash, _ messages.EnrollRequest, is messages.HostID) (messages.HostID, messages.Secret, error) {
+	if len(f.tokens) == 0 || f.tokens[0].Hash != token {
+		return "", "", ErrTokenRefused
+	}
+	f.enrolled = append(f.enrolled, is)
+	return hostID, newKey, f.err
 }
 
 func (f *fakeFleet) AddRoute(_ context.Context, r messages.Route) (messages.Route, error) {

@@ -16,6 +16,7 @@ type access uint8
 const (
 	forAll       access = iota // public: health, metrics, the API's description, signing in
 	forAgents                  // a host's key or the global one
+	forEnrolment               // an enrolment token, which the handler judges
 	forOperators               // the global key
 	forPages                   // the global key as a password, or a session
 )
@@ -42,6 +43,7 @@ type route struct {
 var routes = []route{
 	{"POST", "/api/v1/host-report", forAgents, (*Server).hostReport},
 	{"POST", "/api/v1/host-goodbye", forAgents, (*Server).hostGoodbye},
+	{"POST", "/api/v1/enroll", forEnrolment, (*Server).enroll},
 
 	{"POST", "/api/v1/admin/customers", forOperators, (*Server).addCustomer},
 	{"GET", "/api/v1/admin/customers", forOperators, (*Server).listCustomers},
@@ -67,6 +69,10 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/hosts/{host_id}/rules", forOperators, resetRules(ofHost)},
 	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forOperators, (*Server).hostProtection},
 	{"GET", "/api/v1/admin/protection", forOperators, (*Server).listProtection},
+
+	{"POST", "/api/v1/admin/enroll-tokens", forOperators, (*Server).addToken},
+	{"GET", "/api/v1/admin/enroll-tokens", forOperators, (*Server).listTokens},
+	{"DELETE", "/api/v1/admin/enroll-tokens/{token_id}", forOperators, (*Server).removeToken},
 
 	{"GET", "/api/v1/admin/events", forOperators, (*Server).listEvents},
 

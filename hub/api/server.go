@@ -96,6 +96,7 @@ type Server struct {
 	sessions  auth.Sessions
 	receipts  receipts
 	strangers tally
+	refusals  refusals
 	counts    counters
 	address   atomic.Pointer[string] // scheme://host:port of the main listener
 	life      context.Context        // ends when Shutdown gives up waiting
@@ -120,7 +121,7 @@ func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers.log = log
 	s.everyone = newDoor(s, newTable(routes, func(*route) bool { return true }))
-	s.agents = newDoor(s, newTable(routes, func(r *route) bool { return r.access == forAgents }))
+	s.agents = newDoor(s, newTable(routes, func(r *route) bool { return r.access == forAgents || r.access == forEnrolment }))
 	return s
 }
 
@@ -323,6 +324,8 @@ func (s *Server) bodyLimit(r *route) int {
 		return noBody
 	case r.access == forAgents:
 		return s.cfg.MaxBodyBytes
+	case r.access == forEnrolment: // anybody may send one
+		return enrolBody
 	}
 	return adminBody
 }

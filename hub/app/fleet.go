@@ -79,7 +79,19 @@ func (f *fleet) SetBlocked(ctx context.Context, id messages.CustomerID, blocked 
 
 // RemoveCustomer implements api.Fleet.
 func (f *fleet) RemoveCustomer(ctx context.Context, id messages.CustomerID) error {
-	return translate(f.hub.Order(ctx, actors.RemoveCustomer{ID: id}))
+	f.keys.Lock() // no token is made or used meanwhile
+	defer f.keys.Unlock()
+	all, err := f.db.EnrollTokens()
+	if err != nil {
+		return err
+	}
+	var its []messages.TokenID
+	for i := range all {
+		if all[i].CustomerID == id {
+			its = append(its, all[i].ID)
+		}
+	}
+	return translate(f.hub.Order(ctx, actors.RemoveCustomer{ID: id, Tokens: its}))
 }
 
 // Customer implements api.Fleet.
@@ -119,10 +131,18 @@ func (f *fleet) MintHost(ctx context.Context, c messages.CustomerID, interval in
 func (f *fleet) RotateKey(ctx context.Context, id messages.HostID) (messages.Secret, error) {
 	f.keys.Lock()
 	defer f.keys.Unlock()
-	now := time.Now().UTC()
-	keys, err := f.liveKeys(id)
+	key, order, err := f.rotation(id, time.Now().UTC())
 	if err != nil {
 		return "", err
+	}
+	return key, translate(f.hub.Order(ctx, order))
+}
+
+// rotation is another key for a host, and what makes it so. f.keys is held.
+func (f *fleet) rotation(id messages.HostID, now time.Time) (messages.Secret, actors.PutKeys, error) {
+	keys, err := f.liveKeys(id)
+	if err != nil {
+		return "", actors.PutKeys{}, err
 	}
 	keys = slices.DeleteFunc(keys, func(k messages.Key) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) })
 	key, hash := newKey()
@@ -131,7 +151,7 @@ func (f *fleet) RotateKey(ctx context.Context, id messages.HostID) (messages.Sec
 		keys[i].ExpiresAt = now.Add(keyOverlap)
 		fresh.Replaces = keys[i].Hash
 	}
-	return key, translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: append(keys, fresh)}))
+	return key, actors.PutKeys{Host: id, Keys: append(keys, fresh)}, nil
 }
 
 // RevokeKey implements api.Fleet.
