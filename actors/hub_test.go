@@ -37,6 +37,9 @@ type fakeStore struct {
 	reports    []messages.StoredReport
 	guests     []messages.GuestsSeen
 	days       []uint32
+	rolled     []uint32
+	rollErr    error
+	onRoll     func(context.Context) error
 	standings  map[messages.HostID]messages.Standing
 	studied    int   // how often a standing was read
 	unreadable error // of a standing
@@ -213,6 +216,23 @@ func (f *fakeStore) EventsByID(ids []messages.EventID) ([]messages.Event, error)
 }
 
 func (f *fakeStore) Days() ([]uint32, error) { return slices.Clone(f.days), nil }
+
+func (f *fakeStore) Unrolled(today uint32) ([]uint32, error) {
+	return slices.DeleteFunc(slices.Clone(f.days), func(d uint32) bool { return d >= today || slices.Contains(f.rolled, d) }), nil
+}
+
+func (f *fakeStore) Roll(ctx context.Context, day uint32) error {
+	if f.rollErr != nil {
+		return f.rollErr
+	}
+	if f.onRoll != nil {
+		return f.onRoll(ctx)
+	}
+	f.rolled = append(f.rolled, day)
+	return nil
+}
+
+func (f *fakeStore) DropRollups(uint32) (int, error) { return 0, nil }
 
 func (f *fakeStore) DropDay(day uint32) error {
 	f.days = slices.DeleteFunc(f.days, func(d uint32) bool { return d == day })

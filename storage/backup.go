@@ -22,12 +22,14 @@ import (
 //	kind | be32 key bytes | be32 value bytes | key | value | crc32c of all these
 //
 // First a header, then the rows of state/ in order, then the blobs of the
-// history by day and batch, and a trailer that counts them.
+// history by day and batch, the rows of the roll-ups by resolution, day and host,
+// and a trailer that counts them.
 const (
 	backupMagic   = "felhom-backup 1\n"
 	backupHeader  = 'H'
 	backupRow     = 'R'
 	backupBlob    = 'B'
+	backupRoll    = 'U'
 	backupTrailer = 'T'
 
 	recordHead   = 1 + 4 + 4
@@ -44,8 +46,9 @@ type Manifest struct {
 	Hosts     uint64    `json:"hosts"`
 	Rows      uint64    `json:"rows"` // of state/; 0 in the header
 	Blobs     uint64    `json:"blobs"`
-	// Damaged counts blobs of the history that could not be read and are not in
-	// the backup.
+	Rolls     uint64    `json:"rolls,omitempty"` // rows of roll-ups: a host's day at a resolution
+	// Damaged counts blobs of the history and roll-ups that could not be read and
+	// are not in the backup.
 	Damaged uint64 `json:"damaged,omitempty"`
 }
 
@@ -102,6 +105,9 @@ func (b *backup) write() error {
 		return err
 	}
 	if err := b.history(); err != nil {
+		return err
+	}
+	if err := b.rollups(); err != nil {
 		return err
 	}
 	return b.manifest(backupTrailer)

@@ -182,20 +182,29 @@ func (b *blob) entry(i int) (e entry, err error) {
 
 // head reads what a list shows of report i, and the length of its body.
 func (b *blob) head(i int) (messages.StoredReport, int, error) {
-	e, err := b.entry(i)
+	head, size, err := b.rawHead(i)
 	if err != nil {
 		return messages.StoredReport{}, 0, err
-	}
-	head := b.b[e.head : e.head+e.headBytes]
-	if entrySum(b.key, i, head) != e.headSum {
-		return messages.StoredReport{}, 0, corrupt(b.key, "checksum mismatch in the head of entry %d", i)
 	}
 	d := decoder{b: head}
 	r := d.report()
 	if err := d.done(); err != nil {
 		return messages.StoredReport{}, 0, corrupt(b.key, "head of entry %d: %v", i, err)
 	}
-	return r, int(e.bodyBytes), nil
+	return r, size, nil
+}
+
+// rawHead is the checked head of report i as it is stored, and the length of its body.
+func (b *blob) rawHead(i int) ([]byte, int, error) {
+	e, err := b.entry(i)
+	if err != nil {
+		return nil, 0, err
+	}
+	head := b.b[e.head : e.head+e.headBytes]
+	if entrySum(b.key, i, head) != e.headSum {
+		return nil, 0, corrupt(b.key, "checksum mismatch in the head of entry %d", i)
+	}
+	return head, int(e.bodyBytes), nil
 }
 
 // body is the checked body of report i. It lives until the next body, or as long

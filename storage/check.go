@@ -21,6 +21,7 @@ type Stats struct {
 	Customers, Hosts, Guests, Keys, Routes uint64
 	Events, Deliveries                     uint64
 	Days, Blobs, Reports                   uint64
+	Rolls                                  uint64 // rows of roll-ups: a host's day at a resolution
 	Recovery                               Recovery
 	Problems                               []string // one line each, for people
 	More                                   uint64   // problems that are not listed
@@ -33,8 +34,8 @@ func (s *Stats) String() string {
 }
 
 // Check reads a whole store, which no hub may have open, and verifies every
-// value, the order of events and deliveries, the indexes, and that every host's
-// newest report is there. It repairs nothing. Errors are those of Open; what it
+// value, the order of events and deliveries, the indexes, the roll-ups, and that
+// every host's newest report is there. It repairs nothing. Errors are those of Open; what it
 // finds in a store that opens is in Stats.Problems.
 func Check(dir string) (Stats, error) {
 	if _, err := os.Stat(filepath.Join(dir, "format.json")); errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +52,7 @@ func Check(dir string) (Stats, error) {
 	for _, l := range db.recovery.Lost {
 		c.problem("lost: %v", l)
 	}
-	err = errors.Join(c.rows(), c.hosts(), c.indexes(), c.days())
+	err = errors.Join(c.rows(), c.hosts(), c.indexes(), c.days(), c.rollups())
 	if err := errors.Join(err, db.shut()); err != nil {
 		return c.Stats, fmt.Errorf("check: %w", err)
 	}

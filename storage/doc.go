@@ -20,6 +20,8 @@
 //	state/         one Badger; values lie in its tree
 //	history/       20260301/ …: one Badger a UTC day, bodies in its value log;
 //	               *.dropped is being removed, *.damaged was moved aside
+//	rollup/        15m/20260301 …, 2h/20260301 …: a file a UTC day, what its
+//	               reports come to; *.tmp was not finished, *.damaged moved aside
 //
 // # Keys of state/
 //
@@ -56,4 +58,13 @@
 // state the newest (Last): a list walks back along these until it meets a day
 // that was dropped. Retention removes a day's directory whole, so there are no
 // tombstones, no garbage collection, and nothing comes back.
+//
+// # Files of rollup/
+//
+// A finished day is summed up once, from the heads of its reports: rollfile.go
+// has the file's layout, slot.go a row's. A file is written beside its place,
+// synced, and renamed, so that being there is all the mark it needs; it is never
+// changed, and removed when its resolution's time is over. It is no Badger since
+// nothing is ever added to it, and 430 Badgers would have to be opened to read a
+// host's year. Rows of removed hosts go with their file.
 package storage

@@ -75,6 +75,7 @@ func fill(ctx context.Context, r io.Reader, dir string) (_ Manifest, err error) 
 	defer func() { err = errors.Join(err, db.shut()) }()
 	re := restorer{db: db, in: in}
 	defer re.close()
+	defer re.leaveRoll()
 	db.marksErr = nil // there are none to compare with, rightly
 	if err := re.records(ctx); err != nil {
 		return Manifest{}, err
@@ -96,6 +97,7 @@ type restorer struct {
 	state bulk
 	blobs bulk
 	day   *dayStore
+	roll  *rollWriter
 }
 
 // records reads every record up to the trailer, which must agree.
@@ -138,6 +140,8 @@ func (re *restorer) record(kind byte, key, v []byte) error {
 		return re.state.put(key, v)
 	case kind == backupBlob && len(key) == 12:
 		return re.blob(binary.BigEndian.Uint32(key), key[4:], v)
+	case kind == backupRoll:
+		return re.rollRow(key, v)
 	}
 	return fmt.Errorf("%w: a record of kind %q", errBackup, kind)
 }
@@ -186,7 +190,7 @@ func (re *restorer) trailer(v []byte) error {
 	if err := re.in.end(); err != nil {
 		return err
 	}
-	return errors.Join(re.state.flush(), re.close())
+	return errors.Join(re.state.flush(), re.close(), re.endRoll())
 }
 
 // bulk writes rows in transactions of about restoreChunk.
