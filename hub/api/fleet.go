@@ -74,6 +74,9 @@ type Fleet interface {
 	// Report is one report's body as it was received. ErrNotFound.
 	Report(ctx context.Context, id messages.HostID, r messages.ReportID) ([]byte, error)
 
+	// Series is a host's figures, oldest first, bounded to a few thousand. ErrNotFound.
+	Series(ctx context.Context, id messages.HostID, r messages.Resolution, from, to time.Time) ([]messages.Usage, error)
+
 	// Events are oldest first; after is exclusive.
 	Events(ctx context.Context, f EventFilter, after messages.EventID, limit int) ([]messages.Event, error)
 

@@ -29,6 +29,7 @@ type fakeFleet struct {
 	sent       []messages.Delivery
 	rules      map[string]messages.RuleSettings // by customer or host
 	protection []messages.Protection
+	usages     []messages.Usage
 	asked      []any // filters that lists were asked with
 	health     Health
 
@@ -194,6 +195,21 @@ func (f *fakeFleet) Protection(_ context.Context, filter ProtectionFilter, after
 	f.asked = append(f.asked, filter)
 	rows := slices.DeleteFunc(slices.Clone(f.protection), func(p messages.Protection) bool { return p.HostID.Guest(p.VMID) <= after })
 	return rows[:min(limit, len(rows))], f.err
+}
+
+func (f *fakeFleet) Series(_ context.Context, id messages.HostID, r messages.Resolution, from, to time.Time) ([]messages.Usage, error) {
+	if err := f.has(id); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, seriesAsked{r, to.Sub(from)})
+	return f.usages, f.err
+}
+
+type seriesAsked struct {
+	resolution messages.Resolution
+	span       time.Duration
 }
 
 func (f *fakeFleet) Reports(_ context.Context, id messages.HostID, from messages.ReportRef, limit int) ([]ReportView, messages.ReportRef, error) {

@@ -68,6 +68,7 @@ var routes = []route{
 	{"PUT", "/api/v1/admin/hosts/{host_id}/rules", forOperators, putRules(ofHost)},
 	{"DELETE", "/api/v1/admin/hosts/{host_id}/rules", forOperators, resetRules(ofHost)},
 	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forOperators, (*Server).hostProtection},
+	{"GET", "/api/v1/admin/hosts/{host_id}/series", forOperators, (*Server).hostSeries},
 	{"GET", "/api/v1/admin/protection", forOperators, (*Server).listProtection},
 
 	{"POST", "/api/v1/admin/enroll-tokens", forOperators, (*Server).addToken},
