@@ -16,6 +16,9 @@ import (
 // canary is the API key of every test: it may reach a hub, and nothing else.
 const canary = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 
+// enrolledKey is what an enrolment is answered with.
+const enrolledKey = "e15011ede15011ede15011ede15011ede15011ede15011ede15011ede15011ed"
+
 // fakeHub answers over real HTTP and hands on what it accepted.
 type fakeHub struct {
 	*httptest.Server
@@ -24,7 +27,8 @@ type fakeHub struct {
 	attempts chan struct{} // one for each request
 
 	mu     sync.Mutex
-	answer http.HandlerFunc // of reports; nil accepts
+	nonces map[string]messages.HostID // who enrolled
+	answer http.HandlerFunc           // of reports; nil accepts
 }
 
 func newHub(t testing.TB) *fakeHub {
@@ -33,6 +37,7 @@ func newHub(t testing.TB) *fakeHub {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/host-report", h.report)
 	mux.HandleFunc("POST /api/v1/host-goodbye", h.goodbye)
+	mux.HandleFunc("POST /api/v1/enroll", h.enroll)
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
 	return h
@@ -67,6 +72,32 @@ func (h *fakeHub) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accept(w, r, h.reports)
+}
+
+// enroll takes the canary for a token, and loses the first answer. Who asks again
+// with another nonce is another machine.
+func (h *fakeHub) enroll(w http.ResponseWriter, r *http.Request) {
+	var in messages.EnrollRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("Authorization") != "Bearer "+canary {
+		w.WriteHeader(http.StatusUnauthorized)
+		json.NewEncoder(w).Encode(messages.ErrorBody{Error: messages.ErrorDetail{Code: messages.CodeUnauthorized, Message: "this enrolment token is unknown"}})
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.nonces == nil {
+		h.nonces = map[string]messages.HostID{}
+	}
+	id, again := h.nonces[in.Nonce]
+	if !again {
+		if id = messages.HostID(fmt.Sprintf("acme-%08d", len(h.nonces)+1)); in.APIKey == enrolledKey {
+			id = "acme-00000001"
+		}
+		h.nonces[in.Nonce] = id
+		panic(http.ErrAbortHandler)
+	}
+	w.WriteHeader(http.StatusCreated)
+	json.NewEncoder(w).Encode(messages.EnrollAnswer{HostID: id, APIKey: enrolledKey})
 }
 
 func (h *fakeHub) goodbye(w http.ResponseWriter, r *http.Request) { accept(w, r, h.goodbyes) }

@@ -45,6 +45,7 @@ const (
 const usage = `felhom-agent reports this host to a felhom-hub.
 
 Usage: felhom-agent [flags]
+       felhom-agent enroll --hub URL --token TOKEN   (--help tells more)
 
   --config FILE            JSON file (default ` + defaultConfig + `, if it exists)
   --selftest=proxmox       read every source; print what was found and what was denied
@@ -100,6 +101,9 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 }
 
 func dispatch(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "enroll" {
+		return enroll(ctx, args[1:], lookup, stdout)
+	}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
