@@ -147,6 +147,8 @@ const (
 	rulesJSON = `{"own":{"storage_warning_ratio":0.8,"excluded_guests":[105,106]},"effective":{"storage_warning_ratio":0.8,"backup_warning_seconds":108000,"excluded_guests":[105,106],"pbs_sources":[{"server":"pbs1","datastore":"main","namespace":"acme","owner":"a@pbs!x"}]}}`
 	chainJSON = `{"host_id":"acme-7f3a90c1","customer_id":"acme","vmid":101,"name":"web","state":"protected","backup":{"state":"ok","age_seconds":79200},"verify":{"state":"ok","age_seconds":86400},"restore_test":{"state":"ok","age_seconds":259200},"pbs_source":{"server":"pbs1","datastore":"main","namespace":"acme","owner":"a@pbs!x"}},` +
 		`{"host_id":"acme-7f3a90c1","customer_id":"acme","vmid":102,"name":"db","state":"unprotected","backup":{"state":"missing"},"verify":{"state":"none"},"restore_test":{"state":"none"}}`
+	seriesJSON = `{"host_id":"acme-7f3a90c1","resolution":"15m","slot_seconds":900,"from":"2026-06-08T12:00:00Z","to":"2026-06-08T12:45:00Z","times":["2026-06-08T12:00:00Z","2026-06-08T12:15:00Z","2026-06-08T12:30:00Z"],"reports":[1,0,2],` +
+		`"cpu_used_ratio":{"average":[0.25,null,0.75],"maximum":[0.5,null,1]},"memory_used_ratio":{"average":[null,null,null],"maximum":[null,null,null]},"disk_used_ratio":{"average":[0.7,null,0.7],"maximum":[0.7,null,0.7]},"guests_running":{"minimum":[1,null,3],"maximum":[1,null,3]}}`
 	routeID = "01JZ0000000000000000000002"
 	sentID  = "01JZ0000000000000000000003"
 )
@@ -172,6 +174,7 @@ var fakeAnswers = map[string]fakeAnswer{
 	"DELETE routes/" + routeID:                {204, ``},
 	"GET deliveries":                          {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
 	"POST deliveries/" + sentID + "/retry":    {200, `{}`},
+	"GET hosts/acme-7f3a90c1/series":          {200, seriesJSON},
 	"GET hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
 	"PUT hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
 	"GET customers/acme/rules":                {200, rulesJSON},

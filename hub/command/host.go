@@ -27,6 +27,7 @@ func (a *app) hostCommand() *cobra.Command {
 				return told(ctx, a, s, http.MethodGet, "hosts/"+args[0], nil, a.showHost)
 			}),
 		},
+		a.hostSeriesCommand(),
 		&cobra.Command{
 			Use: "rotate HOST", Short: "Make a new API key; the old one ends when the new one is first used",
 			Args: idArg(messages.ParseHostID),
