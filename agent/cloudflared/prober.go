@@ -29,6 +29,7 @@ const (
 	showTimeout  = 5 * time.Second // systemctl
 	readyTimeout = time.Second     // each port; they are on loopback
 	maxAnswer    = 64 << 10        // bytes of an answer that are read
+	maxState     = 32              // bytes of an ActiveState; they are words as "deactivating"
 )
 
 // ports are cloudflared's own choice for its metrics: the first free one, then
@@ -68,7 +69,7 @@ func (p *Prober) status(ctx context.Context) string {
 }
 
 // unit is the unit's LoadState and ActiveState; both are empty when systemd
-// does not say. The exit status says nothing: show ends with 0 for a unit that
+// does not say, or not in a plain word. The exit status says nothing: show ends with 0 for a unit that
 // does not exist, and is-active with 3 or 4 by systemd's version.
 func (p *Prober) unit(ctx context.Context) (load, active string) {
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
@@ -89,6 +90,9 @@ func (p *Prober) unit(ctx context.Context) (load, active string) {
 		case "ActiveState":
 			active = value
 		}
+	}
+	if strings.ContainsFunc(active, func(r rune) bool { return r < 'a' || r > 'z' }) || len(active) > maxState {
+		return "", ""
 	}
 	return load, active
 }
@@ -144,10 +148,14 @@ func connections(ctx context.Context, url string) (n uint, ok bool) {
 		return 0, false
 	}
 	defer resp.Body.Close()
+	return readyConnections(resp.Body)
+}
+
+func readyConnections(body io.Reader) (n uint, ok bool) {
 	var ready struct {
 		Connections *uint `json:"readyConnections"`
 	}
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&ready)
+	err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&ready)
 	if err != nil || ready.Connections == nil {
 		return 0, false
 	}

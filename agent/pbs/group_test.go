@@ -1,7 +1,6 @@
 package pbs
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -360,28 +359,4 @@ func TestRefusalsArePlainText(t *testing.T) {
 	if _, err = servers(t, config(s, pbstest.Auditor)).all[0].version(t.Context()); !strings.HasSuffix(err.Error(), "502 Bad Gateway") {
 		t.Errorf("got %v", err)
 	}
-}
-
-// Protects the agent from a server that answers anything at all: whatever a list
-// of snapshots holds, the figures made of it agree with each other.
-func FuzzSnapshots(f *testing.F) {
-	f.Add([]byte(`[{"backup-time":1773454807,"files":[{"filename":"index.json.blob","crypt-mode":"none","size":611}],"size":6121344672,"protected":true,"verification":{"state":"ok"}}]`))
-	f.Add([]byte(`[{"backup-time":-1,"files":null},{"backup-time":9e18,"size":0,"files":[{"filename":"index.json.blob"}],"verification":null}]`))
-	f.Add([]byte(`[{}]`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var list []snapshotRow
-		if json.Unmarshal(b, &list) != nil {
-			return
-		}
-		n := uint64(len(list))
-		k := learn(noon, sighting{}, list)
-		r := k.facts
-		if r.Count+r.Unfinished != n || r.Failed > r.Count || r.Protected > n ||
-			(r.NewestAt == nil) != (r.Count == 0) || r.VerifiedAt != nil && r.VerifiedAt.After(*r.NewestAt) || k.openAt.IsZero() != (r.Unfinished == 0) {
-			t.Errorf("got %+v of %d", k, n)
-		}
-		if _, err := json.Marshal(k.report("pbs", sighting{})); err != nil {
-			t.Errorf("a report that cannot be sent: %v", err)
-		}
-	})
 }

@@ -24,7 +24,7 @@ func at(t time.Time) *time.Time { return &t }
 
 // cellar starts a server with three datastores: keller with groups in three
 // namespaces, leer with none, and usb, which is away.
-func cellar(t *testing.T) *pbstest.Server {
+func cellar(t testing.TB) *pbstest.Server {
 	t.Helper()
 	s := pbstest.Start(t)
 	s.AddStore("keller", "wald", "wald/alt")

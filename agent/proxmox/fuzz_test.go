@@ -21,7 +21,7 @@ const canary = "5ec2e7c0-ffee-4ac1-9d1e-000000000000" // a token's secret
 
 // targets are the readers of what a Proxmox answers, by the names of their fuzz
 // functions.
-func targets(testing.TB) map[string]mutation.Target {
+func targets(t testing.TB) map[string]mutation.Target {
 	var answers [][]byte
 	for _, c := range pvetest.Cases() {
 		if data := c.Data(); len(data) > 0 && len(data) < 2<<10 {
@@ -33,8 +33,10 @@ func targets(testing.TB) map[string]mutation.Target {
 	bodies := [][]byte{[]byte(`{"data":{"a":1}}`), []byte(`{"data":null}`), []byte(`{"data":[{"vmid":100}],"message":"x"}`),
 		[]byte(`{"message":"Permission check failed (/vms/100, VM.Audit)\n","errors":{"vmid":"invalid format"},"data":null}`), []byte(`<html>` + canary)}
 	return map[string]mutation.Target{
-		"Answer":  {Seeds: answers, Words: words, Cost: 4, Check: checkAnswer},
-		"Refusal": {Seeds: bodies, Words: words, Check: checkRefusal},
+		"Collection": collection(t),
+		"Log":        {Seeds: logs(), Words: logWords, Cost: 4, Check: checkLog},
+		"Answer":     {Seeds: answers, Words: words, Cost: 4, Check: checkAnswer},
+		"Refusal":    {Seeds: bodies, Words: words, Check: checkRefusal},
 		"Number": {Seeds: [][]byte{[]byte(`7`), []byte(`"7"`), []byte(`1.125e+15`), []byte(`18446744073709551615`), []byte(`"0.5"`), []byte(`null`)},
 			Words: []string{`"N/A"`, `" 7"`, `1e400`, `e-3`}, Check: checkNumber},
 	}

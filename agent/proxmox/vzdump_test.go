@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"felhom.eu/messages"
+	"felhom.eu/messages/mutation"
 )
 
 var cet = time.FixedZone("CET", 3600)
@@ -133,23 +134,36 @@ INFO: Finished Backup of VM 110 (00:00:36)`)
 		archive: "ct/110/2026-03-14T02:20:07Z", endedAt: at("2026-03-14T02:20:43Z")}})
 }
 
-// FuzzVzdumpLog: no log makes a guest of another one's lines, or panics.
-func FuzzVzdumpLog(f *testing.F) {
-	f.Add("INFO: Starting Backup of VM 110 (lxc)\nINFO: Backup started at 2026-03-14 03:20:07\nINFO: archive file size: 9999999999TB\nINFO: Finished Backup of VM 110 (99999999999:00:00)")
-	f.Add("ERROR: Backup of VM 110 failed - x\nrestoring 'ct/110/2026-03-14T02:20:07Z' now..")
-	f.Fuzz(func(t *testing.T, log string) {
-		start := at("2026-03-14T02:20:00Z")
-		for _, a := range parsed(cet, start, start.Add(time.Hour), "OK", log) {
-			if a.vmid < messages.MinVMID || a.vmid > messages.MaxVMID || a.result == messages.BackupRunning || a.at.Before(start.Add(-time.Minute)) {
-				t.Errorf("got %+v", a)
-			}
+// FuzzLog: no log makes a guest of another one's lines, or panics.
+func FuzzLog(f *testing.F) { mutation.Fuzz(f, targets(f)["Log"]) }
+
+var logWords = []string{"INFO: ", "ERROR: ", "Starting Backup of VM 110 (lxc)", "Backup started at 2026-03-14 03:20:07", "Finished Backup of VM 110 (00:00:36)",
+	"Backup of VM 110 failed - x", "\n", "archive file size: 9999999999TB", "creating vzdump archive '", "99999999999:00:00", "restoring '", "VM 99 ", "VM 4294967396 "}
+
+// logs are what logs begin with, end with and have in them.
+func logs() [][]byte {
+	return [][]byte{
+		[]byte("INFO: starting new backup job: vzdump 110 --storage pbs-keller --mode snapshot\nINFO: Starting Backup of VM 110 (lxc)\n" +
+			"INFO: Backup started at 2026-03-14 03:20:09\nINFO: creating Proxmox Backup Server archive 'ct/110/2026-03-14T02:20:07Z'\nINFO: Finished Backup of VM 110 (00:00:36)"),
+		[]byte("INFO: Starting Backup of VM 110 (lxc)\nINFO: Backup started at 2026-03-14 03:20:07\nINFO: archive file size: 9999999999TB\nINFO: Finished Backup of VM 110 (99999999999:00:00)"),
+		[]byte("ERROR: Backup of VM 110 failed - x\nrestoring 'ct/110/2026-03-14T02:20:07Z' now.."),
+	}
+}
+
+func checkLog(t testing.TB, b []byte) (taken bool) {
+	start, log := at("2026-03-14T02:20:00Z"), string(b)
+	for _, a := range parsed(cet, start, start.Add(time.Hour), "OK", log) {
+		taken = true
+		if a.vmid < messages.MinVMID || a.vmid > messages.MaxVMID || a.result == messages.BackupRunning || a.at.Before(start.Add(-time.Minute)) {
+			t.Errorf("got %+v", a)
 		}
-		var r restoreTask
-		for line := range strings.SplitSeq(log, "\n") {
-			r.line(line)
-		}
-		if (r.source == "") != (r.vmid == 0) {
-			t.Errorf("got %+v", r)
-		}
-	})
+	}
+	var r restoreTask
+	for line := range strings.SplitSeq(log, "\n") {
+		r.line(line)
+	}
+	if (r.source == "") != (r.vmid == 0) {
+		t.Errorf("got %+v", r)
+	}
+	return taken || r.vmid != 0
 }

@@ -132,7 +132,9 @@ func judge(resp *http.Response) Result {
 	}
 	if !r.OK {
 		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
-		r.Text = strings.TrimSpace(resp.Status + ": " + r.Text)
+		// Not resp.Status: its words are the far end's, and as many as it likes.
+		said := strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
+		r.Text = strings.TrimSpace(said + ": " + r.Text)
 	}
 	return r
 }
@@ -143,7 +145,7 @@ func retryAfter(h string, now time.Time) time.Duration {
 		return time.Duration(min(n, int(maxRetryAfter/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(h); err == nil {
-		return max(at.Sub(now), 0)
+		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
 }
