@@ -165,15 +165,20 @@ func expire(s messages.HostState, r Rules, now Moment, newIncident func() messag
 // is false when there is none. Nothing is due before a goodbye's hold has ended
 // and the host has had its grace since the hub's last gap.
 func deadline(s *messages.HostState, r Rules, resumed messages.Listened) (at messages.Listened, armed bool) {
-	switch s.Phase {
+	return due(s.Phase, s.ContactHeard, s.HeldUntil, r, resumed)
+}
+
+// due is the switch itself, of hosts and of controllers alike.
+func due(p messages.Phase, heard, held messages.Listened, r Rules, resumed messages.Listened) (at messages.Listened, armed bool) {
+	switch p {
 	case messages.PhaseOK:
-		at = s.ContactHeard.Add(r.Stale)
+		at = heard.Add(r.Stale)
 	case messages.PhaseStale:
-		at = s.ContactHeard.Add(r.Down)
+		at = heard.Add(r.Down)
 	default:
 		return 0, false
 	}
-	return max(at, s.HeldUntil, resumed.Add(r.ResumeGrace)), true
+	return max(at, held, resumed.Add(r.ResumeGrace)), true
 }
 
 func (n *news) silent(s *messages.HostState, typ messages.EventType, now Moment) {

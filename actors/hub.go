@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,17 +39,18 @@ type KeyIndex interface {
 // Past is where the last run of the hub left off, as storage remembers it. The
 // zero value is a hub that never ran.
 type Past struct {
-	Ledger    messages.Ledger
-	Batch     uint64
-	Event     uint64
-	Delivery  uint64
-	Hosts     int       // about how many there are
-	BatchAt   time.Time // hub's clock at the newest batch
-	NewestID  string    // of an event: ids go on behind it; "" when there is none
-	Customers []messages.Customer
-	Routes    []messages.Route
-	Rules     []messages.RuleSettings
-	Pending   []messages.Delivery // by sequence
+	Ledger      messages.Ledger
+	Batch       uint64
+	Event       uint64
+	Delivery    uint64
+	Hosts       int       // about how many there are
+	BatchAt     time.Time // hub's clock at the newest batch
+	NewestID    string    // of an event: ids go on behind it; "" when there is none
+	Customers   []messages.Customer
+	Routes      []messages.Route
+	Controllers []messages.ControllerState
+	Rules       []messages.RuleSettings
+	Pending     []messages.Delivery // by sequence
 }
 
 // Config is what a Hub is made of. Every field but Pinger, Names and Up is required.
@@ -83,6 +85,7 @@ type Hub struct {
 	stored    int // hosts at the start
 	directory *directory
 	book      *ruleBook
+	customers sync.Map // of messages.CustomerID and *customerEntry, as the registry has them
 	store     Memory
 	keys      KeyIndex
 	sender    Sender
@@ -92,7 +95,7 @@ type Hub struct {
 	stopping  atomic.Bool
 	tokens    atomic.Uint64
 
-	writer, ledger, registry, ingest, alert, retention, watchdog *actor.PID
+	writer, ledger, registry, controllers, ingest, alert, retention, watchdog *actor.PID
 }
 
 // NewHub starts the tree. Stored hosts get their actors behind it, or when they
@@ -124,7 +127,7 @@ func NewHub(cfg Config) (*Hub, error) {
 // for they write to each other from the start.
 func (h *Hub) spawn(cfg Config, past listening) {
 	for kind, pid := range map[string]**actor.PID{
-		"writer": &h.writer, "ledger": &h.ledger, "registry": &h.registry, "ingest": &h.ingest,
+		"writer": &h.writer, "ledger": &h.ledger, "registry": &h.registry, "controllers": &h.controllers, "ingest": &h.ingest,
 		"alert": &h.alert, "retention": &h.retention, "watchdog": &h.watchdog,
 	} {
 		*pid = actor.NewPID(h.engine.Address(), kind+"/"+hubID)
@@ -143,9 +146,13 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	registry := &Registry{
 		hub: h, customers: customerEntries(cfg.Past.Customers), routes: cfg.Past.Routes, names: cfg.Names, up: cfg.Up, log: part("registry"),
 	}
+	for id, known := range registry.customers {
+		h.customers.Store(id, known)
+	}
 	fetch := registry.fetch
 	h.directory.fetch.Store(&fetch)
 	start("registry", registry)
+	start("controllers", newControllers(h, cfg.Past.Controllers, part("controllers")))
 	start("ingest", h.Ingest)
 	start("retention", &Retention{
 		hub: h, history: cfg.Memory, days: cfg.RetentionDays, stopped: cfg.Past.Ledger.At, log: part("retention"),
@@ -225,7 +232,7 @@ func (h *Hub) Stop(ctx context.Context) error {
 	if err := await(ctx, drained, "drain writer"); err != nil {
 		return err
 	}
-	for _, pid := range []*actor.PID{h.watchdog, h.retention, h.alert, h.ledger, h.writer} {
+	for _, pid := range []*actor.PID{h.controllers, h.watchdog, h.retention, h.alert, h.ledger, h.writer} {
 		if err := await(ctx, h.engine.Poison(pid).Done(), "stop "+pid.ID); err != nil {
 			return err
 		}

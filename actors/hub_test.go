@@ -21,36 +21,38 @@ import (
 // fakeStore is a Memory in memory. It holds what was committed, checks that
 // batches come in order, and can be full, broken or slow.
 type fakeStore struct {
-	mu         sync.Mutex
-	full       bool
-	broken     error
-	slow       time.Duration // WriteState
-	slowBodies time.Duration
-	limit      int           // rows that deliveries may take in a batch; 0 is none
-	gate       chan struct{} // EachHost waits for it, with what it has read; nil is none
-	past       Past
-	bodies     uint64
-	hosts      map[messages.HostID]messages.Host
-	states     map[messages.HostID]messages.HostState
-	events     []messages.Event
-	deliveries map[messages.DeliveryID]messages.Delivery
-	reports    []messages.StoredReport
-	guests     []messages.GuestsSeen
-	days       []uint32
-	rolled     []uint32
-	rollErr    error
-	onRoll     func(context.Context) error
-	standings  map[messages.HostID]messages.Standing
-	studied    int   // how often a standing was read
-	unreadable error // of a standing
+	mu          sync.Mutex
+	full        bool
+	broken      error
+	slow        time.Duration // WriteState
+	slowBodies  time.Duration
+	limit       int           // rows that deliveries may take in a batch; 0 is none
+	gate        chan struct{} // EachHost waits for it, with what it has read; nil is none
+	past        Past
+	bodies      uint64
+	hosts       map[messages.HostID]messages.Host
+	states      map[messages.HostID]messages.HostState
+	events      []messages.Event
+	deliveries  map[messages.DeliveryID]messages.Delivery
+	reports     []messages.StoredReport
+	guests      []messages.GuestsSeen
+	days        []uint32
+	rolled      []uint32
+	rollErr     error
+	onRoll      func(context.Context) error
+	standings   map[messages.HostID]messages.Standing
+	studied     int   // how often a standing was read
+	unreadable  error // of a standing
+	controllers map[messages.ControllerName]messages.ControllerState
 }
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		hosts:      make(map[messages.HostID]messages.Host),
-		states:     make(map[messages.HostID]messages.HostState),
-		deliveries: make(map[messages.DeliveryID]messages.Delivery),
-		standings:  make(map[messages.HostID]messages.Standing),
+		hosts:       make(map[messages.HostID]messages.Host),
+		states:      make(map[messages.HostID]messages.HostState),
+		deliveries:  make(map[messages.DeliveryID]messages.Delivery),
+		standings:   make(map[messages.HostID]messages.Standing),
+		controllers: make(map[messages.ControllerName]messages.ControllerState),
 	}
 }
 
@@ -133,6 +135,12 @@ func (f *fakeStore) apply(b *messages.Batch) {
 	}
 	for _, s := range b.Hosts {
 		f.states[s.ID] = s
+	}
+	for _, s := range b.Controllers {
+		f.controllers[s.ControllerName] = s
+	}
+	for _, n := range b.DelControllers {
+		delete(f.controllers, n)
 	}
 	for _, s := range b.Standings {
 		f.standings[s.HostID] = s
@@ -341,6 +349,7 @@ func (w *scene) start() {
 func (w *scene) config() Config {
 	past := w.store.past
 	past.Pending, past.Routes, past.Hosts = w.store.pending(), slices.Clone(past.Routes), len(w.store.hosts)
+	past.Controllers = slices.Collect(maps.Values(w.store.controllers))
 	w.store.bodies = past.Batch
 	return Config{
 		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
@@ -374,6 +383,7 @@ func (w *scene) kill() {
 	w.store.past, w.store.hosts, w.store.states = old.past, maps.Clone(old.hosts), maps.Clone(old.states)
 	w.store.events, w.store.deliveries, w.store.reports = old.events, maps.Clone(old.deliveries), old.reports
 	w.store.standings = maps.Clone(old.standings)
+	w.store.controllers = maps.Clone(old.controllers)
 	old.broken = errors.New("killed")
 	old.mu.Unlock()
 	w.hub.stopping.Store(true)

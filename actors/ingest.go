@@ -179,12 +179,20 @@ func (i *Ingest) enter(id messages.HostID) (*Host, error) {
 	if h == nil {
 		return nil, ErrUnknownHost
 	}
-	if i.inside.Add(1) > i.room || !i.hub.clock.open() {
-		i.leave()
-		i.hub.stats.Refused.Add(1)
+	if !i.admit() {
 		return nil, ErrUnavailable
 	}
 	return h, nil
+}
+
+// admit lets somebody in, who leaves again, unless there is no room.
+func (i *Ingest) admit() bool {
+	if i.inside.Add(1) > i.room || !i.hub.clock.open() {
+		i.leave()
+		i.hub.stats.Refused.Add(1)
+		return false
+	}
+	return true
 }
 
 func (i *Ingest) leave() { i.inside.Add(-1) }

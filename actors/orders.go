@@ -16,7 +16,7 @@ type (
 	AddCustomer struct{ Customer messages.Customer }
 	// PutCustomer replaces the record of a customer: ErrNotFound.
 	PutCustomer struct{ Customer messages.Customer }
-	// RemoveCustomer forgets a customer without hosts, and its enrolment tokens:
+	// RemoveCustomer forgets a customer without hosts, its controllers and enrolment tokens:
 	// ErrNotFound, ErrInUse.
 	RemoveCustomer struct {
 		ID     messages.CustomerID
@@ -30,10 +30,12 @@ type (
 	}
 	// RemoveHost forgets a host, its guests and its keys: ErrNotFound.
 	RemoveHost struct{ ID messages.HostID }
-	// PutKeys adds keys of a host or changes their records: ErrNotFound.
+	// PutKeys adds keys of a host, or of a customer when Host is "", or changes
+	// their records: ErrNotFound.
 	PutKeys struct {
-		Host messages.HostID
-		Keys []messages.Key
+		Host     messages.HostID
+		Customer messages.CustomerID
+		Keys     []messages.Key
 	}
 	// AddRoute makes a route: ErrNotFound without its customer.
 	AddRoute struct{ Route messages.Route }
@@ -51,7 +53,9 @@ func (o AddCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Context),
 		return nil, nil, ErrExists
 	}
 	return &messages.Batch{PutCustomers: []messages.Customer{o.Customer}}, func(*actor.Context) {
-		r.customers[o.Customer.ID] = &customerEntry{}
+		known := &customerEntry{}
+		r.customers[o.Customer.ID] = known
+		r.hub.customers.Store(o.Customer.ID, known)
 		r.hub.stats.Customers.Add(1)
 	}, nil
 }
@@ -75,7 +79,9 @@ func (o RemoveCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Contex
 		return nil, nil, ErrInUse
 	}
 	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}, DelTokens: o.Tokens}, func(*actor.Context) {
+		known.gone.Store(true)
 		delete(r.customers, o.ID)
+		r.hub.customers.Delete(o.ID)
 		r.hub.book.change(messages.RuleSettings{CustomerID: o.ID})
 		r.hub.stats.Customers.Add(-1)
 	}, nil
@@ -110,7 +116,7 @@ func (o RemoveHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), 
 }
 
 func (o PutKeys) decide(r *Registry) (*messages.Batch, func(*actor.Context), error) {
-	if r.hub.directory.get(o.Host) == nil {
+	if o.Host == "" && r.customers[o.Customer] == nil || o.Host != "" && r.hub.directory.get(o.Host) == nil {
 		return nil, nil, ErrNotFound
 	}
 	return &messages.Batch{PutKeys: o.Keys}, func(*actor.Context) {

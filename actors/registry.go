@@ -33,7 +33,8 @@ type hostEntry struct {
 
 type customerEntry struct {
 	blocked atomic.Bool
-	hosts   int // of the registry only
+	gone    atomic.Bool // removed; its controllers and deadlines go, too
+	hosts   int         // of the registry only
 }
 
 // order is a change that an operator asks of the registry. decide says what to

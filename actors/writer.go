@@ -47,13 +47,14 @@ type write struct {
 	host  *Host      // is told in place of from
 	token uint64     // comes back in written
 
-	state    *messages.HostState // Last is set by the writer when there is a report
-	report   *messages.StoredReport
-	guests   *messages.GuestsSeen
-	standing *messages.Standing
-	events   []messages.Event // ids and sequences are set by the writer
-	seal     *messages.Delivery
-	more     *messages.Batch // everything else, merged as it is
+	state      *messages.HostState // Last is set by the writer when there is a report
+	report     *messages.StoredReport
+	guests     *messages.GuestsSeen
+	standing   *messages.Standing
+	controller *messages.ControllerState // Last as of state
+	events     []messages.Event          // ids and sequences are set by the writer
+	seal       *messages.Delivery
+	more       *messages.Batch // everything else, merged as it is
 }
 
 // written is the writer's answer: err is nil when the write is durable, and Is
@@ -288,6 +289,12 @@ func (w *Writer) add(b *cut, m *write) {
 	if m.state != nil {
 		b.Hosts = append(b.Hosts, *m.state)
 	}
+	if m.controller != nil {
+		if m.report != nil {
+			m.controller.Last = messages.ReportRef{Day: b.Day(), Batch: b.Sequence, Entry: uint32(len(b.Reports) - 1)}
+		}
+		b.Controllers = append(b.Controllers, *m.controller)
+	}
 	if m.guests != nil {
 		b.Guests = append(b.Guests, *m.guests)
 	}
@@ -325,6 +332,7 @@ func merge(b *messages.Batch, m *messages.Batch) {
 	b.PutRules = append(b.PutRules, m.PutRules...)
 	b.DelCustomers = append(b.DelCustomers, m.DelCustomers...)
 	b.DelHosts = append(b.DelHosts, m.DelHosts...)
+	b.DelControllers = append(b.DelControllers, m.DelControllers...)
 	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)
 	b.PutTokens = append(b.PutTokens, m.PutTokens...)
 	b.DelTokens = append(b.DelTokens, m.DelTokens...)

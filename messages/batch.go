@@ -22,22 +22,24 @@ type Batch struct {
 
 	Reports []StoredReport // one blob in the history of Day
 
-	Hosts      []HostState
-	Guests     []GuestsSeen
-	Standings  []Standing
-	Events     []Event
-	Deliveries []Delivery // put: new or changed
+	Hosts       []HostState
+	Controllers []ControllerState
+	Guests      []GuestsSeen
+	Standings   []Standing
+	Events      []Event
+	Deliveries  []Delivery // put: new or changed
 
-	PutCustomers []Customer
-	PutHosts     []Host
-	PutKeys      []Key
-	PutRoutes    []Route
-	PutRules     []RuleSettings // an empty one is removed
-	PutTokens    []EnrollToken
-	DelCustomers []CustomerID
-	DelHosts     []HostID // with state, standing, rules, guests and keys; events and history stay
-	DelRoutes    []RouteID
-	DelTokens    []TokenID
+	PutCustomers   []Customer
+	PutHosts       []Host
+	PutKeys        []Key
+	PutRoutes      []Route
+	PutRules       []RuleSettings // an empty one is removed
+	PutTokens      []EnrollToken
+	DelCustomers   []CustomerID // with rules, controllers and keys
+	DelHosts       []HostID     // with state, standing, rules, guests and keys; events and history stay
+	DelRoutes      []RouteID
+	DelTokens      []TokenID
+	DelControllers []ControllerName // state only; events and history stay
 }
 
 // Day is the history store that the batch's reports go to: days since
@@ -54,13 +56,22 @@ type Ledger struct {
 // StoredReport is a report's body with what a list of reports shows.
 type StoredReport struct {
 	ID         ReportID
-	HostID     HostID
+	HostID     HostID         // "" of a controller's report
+	Controller ControllerName // zero of a host's
 	ReceivedAt time.Time
 	ReportedAt time.Time // agent's clock; zero when it did not say
-	Previous   ReportRef // the host's report stored before this one
+	Previous   ReportRef // the report of the same host or controller stored before this one
 	Older      bool      // came after a newer one: history only, never the host's state
 	Figures    Figures
 	Body       []byte // as received, inflated
+}
+
+// Subject is the text by which the history knows whose report it is.
+func (r *StoredReport) Subject() string {
+	if r.HostID == "" {
+		return r.Controller.String()
+	}
+	return string(r.HostID)
 }
 
 // GuestsSeen is the guests of a host's newest report, when they differ from

@@ -3,6 +3,7 @@ package messages
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -94,6 +95,12 @@ type Figures struct {
 	GuestRunning    uint16 // only status "running"
 	GuestsUnknown   bool   // sections has another word than ok for the guests: one that is not listed is unknown, not gone
 	Cloudflared     string
+}
+
+// UnknownFigures are those of nobody who said anything.
+func UnknownFigures() Figures {
+	nan := float32(math.NaN())
+	return Figures{CPUUsedRatio: nan, MemoryUsedRatio: nan, DiskUsedRatio: nan}
 }
 
 // HostState is a host's reality as of its last durable change: what its actor
@@ -212,6 +219,10 @@ const (
 	SectionLost          EventType = "section_unknown"
 	SectionKnown         EventType = "section_known"
 
+	ControllerStale     EventType = "controller_stale"
+	ControllerDown      EventType = "controller_down"
+	ControllerRecovered EventType = "controller_recovered"
+
 	RouteFailing   EventType = "route_failing"
 	RouteRecovered EventType = "route_recovered"
 	HubGap         EventType = "hub_gap"
@@ -225,6 +236,9 @@ var RuleEvents = []EventType{
 	RestoreTestFailed, RestoreTestOverdue, RestoreTestRecovered, DiskFailing, DiskRecovered, PoolDegraded, PoolRecovered,
 	SectionLost, SectionKnown,
 }
+
+// ControllerEvents are the types that the switch of controllers tells.
+var ControllerEvents = []EventType{ControllerStale, ControllerDown, ControllerRecovered}
 
 // Severity orders event types for routes that filter by it.
 type Severity uint8
@@ -240,9 +254,9 @@ const (
 // alarm, so that a route which hears the alarm hears the end of it.
 func (t EventType) Severity() Severity {
 	switch t {
-	case HostDown, HostRecovered, RouteFailing, RouteRecovered:
+	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ClockSkew, HostCloned, CloneGone, HubGap:
+	case HostStale, ControllerStale, ClockSkew, HostCloned, CloneGone, HubGap:
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {

@@ -273,7 +273,7 @@ func (b *blob) check() error {
 
 func (e *encoder) report(r *messages.StoredReport) {
 	e.text(string(r.ID))
-	e.text(string(r.HostID))
+	e.text(r.Subject())
 	e.time(r.ReceivedAt)
 	e.time(r.ReportedAt)
 	e.ref(r.Previous)
@@ -282,13 +282,17 @@ func (e *encoder) report(r *messages.StoredReport) {
 }
 
 func (d *decoder) report() messages.StoredReport {
-	return messages.StoredReport{
-		ID:         messages.ReportID(d.text()),
-		HostID:     messages.HostID(d.text()),
-		ReceivedAt: d.time(),
-		ReportedAt: d.time(),
-		Previous:   d.ref(),
-		Older:      d.bool(),
-		Figures:    d.figures(),
+	r := messages.StoredReport{ID: messages.ReportID(d.text())}
+	subject := d.text()
+	if name, ok := messages.CutControllerName(subject); ok {
+		r.Controller = name
+	} else {
+		r.HostID = messages.HostID(subject)
 	}
+	r.ReceivedAt = d.time()
+	r.ReportedAt = d.time()
+	r.Previous = d.ref()
+	r.Older = d.bool()
+	r.Figures = d.figures()
+	return r
 }

@@ -19,6 +19,7 @@ const maxProblems = 1000
 // Stats is what Check found.
 type Stats struct {
 	Customers, Hosts, Guests, Keys, Routes uint64
+	Controllers                            uint64
 	Events, Deliveries                     uint64
 	Days, Blobs, Reports                   uint64
 	Rolls                                  uint64 // rows of roll-ups: a host's day at a resolution
@@ -52,7 +53,7 @@ func Check(dir string) (Stats, error) {
 	for _, l := range db.recovery.Lost {
 		c.problem("lost: %v", l)
 	}
-	err = errors.Join(c.rows(), c.hosts(), c.indexes(), c.days(), c.rollups())
+	err = errors.Join(c.rows(), c.hosts(), c.controllers(), c.indexes(), c.days(), c.rollups())
 	if err := errors.Join(err, db.shut()); err != nil {
 		return c.Stats, fmt.Errorf("check: %w", err)
 	}
@@ -116,6 +117,8 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).rules)
 	case prefixToken:
 		return tally(nil, key, value, (*decoder).enrollToken)
+	case prefixController:
+		return tally(&c.Controllers, key, value, (*decoder).controller)
 	case prefixGuest:
 		return tally(&c.Guests, key, value, (*decoder).guest)
 	case prefixKey:
@@ -185,6 +188,14 @@ func (c *checker) hosts() error {
 		c.problem("%d hosts are there, %d should be", n, c.db.meta.Hosts)
 	}
 	return nil
+}
+
+// controllers checks that the newest reports of each are there.
+func (c *checker) controllers() error {
+	return c.note(c.db.EachController(func(s messages.ControllerState) error {
+		_, _, err := c.db.ControllerReports(s.ControllerName, messages.ReportRef{}, 2)
+		return c.note(err)
+	}))
 }
 
 // indexes checks that every index leads to a record, and every record is in its

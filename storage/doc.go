@@ -33,9 +33,10 @@
 //	h       host id                         Host (intent)             until DelHosts
 //	s       host id                         HostState (reality)       until DelHosts
 //	g       host id, 0, be32 vmid           GuestRecord               until DelHosts
+//	b       customer id, 0, controller id   ControllerState           until DelControllers, DelCustomers
 //	w       host id                         Standing                  until DelHosts
 //	t       'c', customer id; 'h', host id  RuleSettings              until reset, DelHosts, DelCustomers
-//	k       host id, 0, hash                Key                       for ever; revoked with its host
+//	k       host id, 0, hash                Key                       for ever; revoked with its host or customer
 //	n       token id                        EnrollToken               until DelTokens
 //	r       route id                        Route                     until DelRoutes
 //	e       event id                        Event                     for ever

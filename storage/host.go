@@ -3,7 +3,6 @@ package storage
 import (
 	"bytes"
 	"errors"
-	"math"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -196,12 +195,7 @@ func (w *batchWriter) putHost(h *messages.Host) error {
 	if err != nil || !stateless {
 		return err
 	}
-	return w.putState(&messages.HostState{ID: h.ID, Figures: unknownFigures()})
-}
-
-func unknownFigures() messages.Figures {
-	nan := float32(math.NaN())
-	return messages.Figures{CPUUsedRatio: nan, MemoryUsedRatio: nan, DiskUsedRatio: nan}
+	return w.putState(&messages.HostState{ID: h.ID, Figures: messages.UnknownFigures()})
 }
 
 func (w *batchWriter) putState(s *messages.HostState) error {
@@ -232,10 +226,11 @@ func (w *batchWriter) delHost(host *messages.HostID) error {
 			return err
 		}
 	}
-	return w.revokeKeys(id)
+	return w.revokeKeys(id, "")
 }
 
-func (w *batchWriter) revokeKeys(id messages.HostID) error {
+// revokeKeys ends the keys of a host or, when that is "", of a customer.
+func (w *batchWriter) revokeKeys(id messages.HostID, customer messages.CustomerID) error {
 	var keys []messages.Key
 	err := w.rows(underKey(prefixKey, id), func(key, value []byte) error {
 		k, err := decode(key, value, (*decoder).key)
@@ -244,7 +239,7 @@ func (w *batchWriter) revokeKeys(id messages.HostID) error {
 			k = messages.Key{Kind: messages.KeyHost, HostID: id}
 			copy(k.Hash[:], key[len(key)-len(k.Hash):])
 		}
-		if k.RevokedAt.IsZero() {
+		if k.RevokedAt.IsZero() && (customer == "" || k.CustomerID == customer) {
 			k.RevokedAt = w.batch.At
 			keys = append(keys, k)
 		}

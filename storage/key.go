@@ -8,25 +8,26 @@ import (
 
 // The first byte of every key of state/, one a family. doc.go has the table.
 const (
-	prefixMeta     = 'm'
-	prefixLoss     = 'l'
-	prefixDrop     = 'z'
-	prefixCustomer = 'c'
-	prefixHost     = 'h'
-	prefixState    = 's'
-	prefixGuest    = 'g'
-	prefixKey      = 'k'
-	prefixRoute    = 'r'
-	prefixEvent    = 'e'
-	prefixByHost   = 'f' // events of a host
-	prefixByOwner  = 'o' // events of a customer
-	prefixDelivery = 'd'
-	prefixByID     = 'i' // a delivery's sequence by its id
-	prefixPending  = 'p' // deliveries by state
-	prefixDead     = 'x'
-	prefixStanding = 'w'
-	prefixRules    = 't'
-	prefixToken    = 'n'
+	prefixMeta       = 'm'
+	prefixLoss       = 'l'
+	prefixDrop       = 'z'
+	prefixCustomer   = 'c'
+	prefixHost       = 'h'
+	prefixState      = 's'
+	prefixGuest      = 'g'
+	prefixKey        = 'k'
+	prefixRoute      = 'r'
+	prefixEvent      = 'e'
+	prefixByHost     = 'f' // events of a host
+	prefixByOwner    = 'o' // events of a customer
+	prefixDelivery   = 'd'
+	prefixByID       = 'i' // a delivery's sequence by its id
+	prefixPending    = 'p' // deliveries by state
+	prefixDead       = 'x'
+	prefixStanding   = 'w'
+	prefixRules      = 't'
+	prefixToken      = 'n'
+	prefixController = 'b'
 )
 
 var metaKey = []byte{prefixMeta}
@@ -53,6 +54,10 @@ func guestKey(id messages.HostID, vmid messages.VMID) []byte {
 
 func keyKey(k *messages.Key) []byte {
 	return append(underKey(prefixKey, k.HostID), k.Hash[:]...)
+}
+
+func controllerKey(n messages.ControllerName) []byte {
+	return append(underKey(prefixController, n.CustomerID), n.ID...)
 }
 
 func dropKey(day uint32) []byte {

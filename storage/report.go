@@ -36,19 +36,24 @@ func (db *DB) Reports(id messages.HostID, from messages.ReportRef, limit int) (r
 	if err != nil {
 		return nil, next, err
 	}
-	at, given := s.Last, !from.IsZero()
+	return db.reports(string(id), s.Last, from, limit)
+}
+
+// reports walks back along the reports of a host or a controller.
+func (db *DB) reports(subject string, last, from messages.ReportRef, limit int) (rows []ReportRow, next messages.ReportRef, err error) {
+	at, given := last, !from.IsZero()
 	if given {
 		at = from
 	}
 	for !at.IsZero() && (limit <= 0 || len(rows) < limit) {
-		row, err := db.reportRow(id, at)
+		row, err := db.reportRow(subject, at)
 		switch {
 		case errors.Is(err, errGone):
 			return rows, messages.ReportRef{}, nil
 		case err != nil && given && len(rows) == 0:
-			return nil, messages.ReportRef{}, fmt.Errorf("report %v of host %s: %w", from, id, notOurs(err))
+			return nil, messages.ReportRef{}, fmt.Errorf("report %v of %s: %w", from, subject, notOurs(err))
 		case err != nil:
-			return rows, messages.ReportRef{}, fmt.Errorf("reports of host %s: %w", id, err)
+			return rows, messages.ReportRef{}, fmt.Errorf("reports of %s: %w", subject, err)
 		}
 		rows = append(rows, row)
 		at = row.Previous
@@ -71,13 +76,17 @@ func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	for at := s.Last; !at.IsZero(); {
-		row, err := db.reportRow(id, at)
+	return db.report(string(id), s.Last, report)
+}
+
+func (db *DB) report(subject string, last messages.ReportRef, report messages.ReportID) ([]byte, error) {
+	for at := last; !at.IsZero(); {
+		row, err := db.reportRow(subject, at)
 		switch {
 		case errors.Is(err, errGone):
 			return nil, ErrNotFound
 		case err != nil:
-			return nil, fmt.Errorf("report %s of host %s: %w", report, id, err)
+			return nil, fmt.Errorf("report %s of %s: %w", report, subject, err)
 		case row.ID == report:
 			return db.body(at)
 		}
@@ -102,14 +111,14 @@ func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
 	return body, err
 }
 
-func (db *DB) reportRow(id messages.HostID, at messages.ReportRef) (row ReportRow, err error) {
+func (db *DB) reportRow(subject string, at messages.ReportRef) (row ReportRow, err error) {
 	err = db.blob(at, func(b *blob) error {
 		r, size, err := b.head(int(at.Entry))
 		if err != nil {
 			return err
 		}
-		if r.HostID != id {
-			return corrupt(b.key, "entry %d is of host %s, wanted %s", at.Entry, r.HostID, id)
+		if r.Subject() != subject {
+			return corrupt(b.key, "entry %d is of %s, wanted %s", at.Entry, r.Subject(), subject)
 		}
 		if !older(r.Previous, at) {
 			return corrupt(b.key, "entry %d points to the newer %v", at.Entry, r.Previous)

@@ -159,7 +159,7 @@ func (db *DB) eachHead(ctx context.Context, id messages.HostID, fn func(*ReportR
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		row, err := db.reportRow(id, at)
+		row, err := db.reportRow(string(id), at)
 		switch {
 		case errors.Is(err, errGone):
 			return nil

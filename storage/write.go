@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -179,12 +180,14 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.PutRules, w.putRules) },
 		func() error { return every(b.PutTokens, w.putToken) },
 		func() error { return every(b.Hosts, w.hostState) },
+		func() error { return every(b.Controllers, w.controllerState) },
 		func() error { return w.mergeGuests(b.Guests) },
 		func() error { return every(b.Standings, w.putStanding) },
 		func() error { return every(b.Events, w.nextEvent) },
 		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.DelRoutes, w.delRoute) },
 		func() error { return every(b.DelTokens, w.delToken) },
+		func() error { return every(b.DelControllers, w.delController) },
 		func() error { return every(b.DelHosts, w.delHost) },
 		func() error { return every(b.DelCustomers, w.delCustomer) },
 	} {
@@ -213,7 +216,8 @@ func (w *batchWriter) putRoute(r *messages.Route) error {
 }
 
 func (w *batchWriter) delCustomer(id *messages.CustomerID) error {
-	return errors.Join(w.unmark(textKey(prefixCustomer, *id)), w.unmark(rulesKey(*id, "")))
+	return errors.Join(w.unmark(textKey(prefixCustomer, *id)), w.unmark(rulesKey(*id, "")),
+		w.drop(underKey(prefixController, *id)), w.revokeKeys("", *id))
 }
 
 func (w *batchWriter) delRoute(id *messages.RouteID) error {
@@ -279,6 +283,24 @@ func (w *batchWriter) written(key []byte, err error) error {
 			w.db.state.MaxBatchCount(), w.db.state.MaxBatchSize())
 	}
 	return fmt.Errorf("write key %q: %w", key, err)
+}
+
+// drop deletes all rows with a prefix.
+func (w *batchWriter) drop(prefix []byte) error {
+	var keys [][]byte
+	err := w.rows(prefix, func(key, _ []byte) error {
+		keys = append(keys, bytes.Clone(key))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := w.unmark(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // missing reports whether there is no row, what the batch wrote included.

@@ -39,7 +39,9 @@ func (s *Server) admit(a access, h *fasthttp.RequestHeader) (auth.Principal, err
 		return who, errSignIn
 	case !ok:
 		return who, errUnauthorized
-	case who.Kind == auth.Global, a == forAgents && who.Kind == auth.Host:
+	case a == forControllers && who.Kind == auth.Customer:
+		return who, nil
+	case who.Kind == auth.Global && a != forControllers, a == forAgents && who.Kind == auth.Host:
 		return who, nil
 	}
 	return auth.Principal{}, errForbidden

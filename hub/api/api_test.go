@@ -177,7 +177,7 @@ func TestAgentListenerServesOnlyAgents(t *testing.T) {
 		t.Errorf("report: %d %s", r.status, r.body)
 	}
 	for _, r := range routes {
-		if r.access == forAgents || r.access == forEnrolment {
+		if r.access == forAgents || r.access == forEnrolment || r.access == forControllers {
 			continue
 		}
 		path := strings.NewReplacer("{customer_id}", "acme", "{host_id}", hostID, "{report_id}", ulid(1), "{route_id}", ulid(1), "{delivery_id}", ulid(1)).Replace(r.path)

@@ -20,6 +20,7 @@ const (
 	reportList     = 'p'
 	protectionList = 'g'
 	tokenList      = 't'
+	controllerList = 'o'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

@@ -63,6 +63,7 @@ var problems = []struct {
 	{ErrNotFound, newProblem(404, messages.CodeNotFound, "no such thing")},
 	{ErrExists, newProblem(409, messages.CodeConflict, "exists already")},
 	{ErrInUse, newProblem(409, messages.CodeConflict, "still in use")},
+	{ErrTooMany, newProblem(409, messages.CodeConflict, "the customer has as many of these as it may; remove some first")},
 	{ErrUnavailable, errUnavailable},
 	{messages.ErrFull, errUnavailable}, // to open a day of the history
 	{context.DeadlineExceeded, errUnavailable},

@@ -13,11 +13,11 @@ func parseEventID(s string) (messages.EventID, error) {
 }
 
 // eventTypes are what a filter may name; a route_test is never stored.
-var eventTypes = append([]messages.EventType{
+var eventTypes = slices.Concat([]messages.EventType{
 	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew,
 	messages.HostCloned, messages.CloneGone,
 	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
-}, messages.RuleEvents...)
+}, messages.RuleEvents, messages.ControllerEvents)
 
 func parseEventType(s string) (messages.EventType, error) {
 	if t := messages.EventType(s); slices.Contains(eventTypes, t) {

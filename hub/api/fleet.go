@@ -15,6 +15,7 @@ var (
 	ErrExists      = errors.New("exists already")
 	ErrInUse       = errors.New("still in use")
 	ErrUnknownHost = errors.New("unknown host")
+	ErrTooMany     = errors.New("too many")
 	// ErrTokenRefused is returned for an enrolment token that is unknown, expired,
 	// used up, or for other machines.
 	ErrTokenRefused = errors.New("enrolment token refused")
@@ -30,7 +31,7 @@ type Receipt struct {
 	DesiredGeneration   uint64
 }
 
-// Reporter takes what hosts say. Both methods return only when it is on stable
+// Reporter takes what hosts and controllers say. Its methods return only when it is on stable
 // storage or refused, keep nothing of their arguments, and may be called from
 // any number of goroutines.
 type Reporter interface {
@@ -38,6 +39,9 @@ type Reporter interface {
 	Record(s *messages.Summary, body []byte) (Receipt, error)
 	// Goodbye holds the host's alarms. Errors: ErrUnknownHost, ErrUnavailable.
 	Goodbye(g messages.Goodbye) (Receipt, error)
+	// RecordController stores a controller's report; its first one makes the controller.
+	// Errors: ErrNotFound when the customer is gone, ErrTooMany, ErrUnavailable.
+	RecordController(c messages.CustomerID, r messages.ControllerReport, body []byte) (Receipt, error)
 }
 
 // Fleet is what the API asks of the hub, one method a question. Every method
@@ -68,6 +72,17 @@ type Fleet interface {
 	SetRules(ctx context.Context, s messages.RuleSettings) error
 	// Protection lists guests by host and vmid; after is exclusive.
 	Protection(ctx context.Context, f ProtectionFilter, after messages.GuestID, limit int) ([]messages.Protection, error)
+
+	// RotateCustomerKey makes the key by which a customer's controllers report. ErrNotFound.
+	RotateCustomerKey(ctx context.Context, id messages.CustomerID) (messages.Secret, error)
+	RevokeCustomerKey(ctx context.Context, id messages.CustomerID) error // ErrNotFound
+	// Controllers of a customer are ordered by id; after is exclusive. ErrNotFound.
+	Controllers(ctx context.Context, c messages.CustomerID, after messages.ControllerID, limit int) ([]ControllerView, error)
+	Controller(ctx context.Context, n messages.ControllerName) (ControllerView, error) // ErrNotFound
+	RemoveController(ctx context.Context, n messages.ControllerName) error             // ErrNotFound
+	// ControllerReports are as Reports, ControllerReport is as Report.
+	ControllerReports(ctx context.Context, n messages.ControllerName, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
+	ControllerReport(ctx context.Context, n messages.ControllerName, r messages.ReportID) ([]byte, error)
 
 	// Reports are newest first. The zero ref starts at the newest; next is zero at the end.
 	Reports(ctx context.Context, id messages.HostID, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
@@ -138,7 +153,13 @@ type HostView struct {
 	Silence time.Duration // listening time since the last contact; 0 when new
 }
 
-// ReportView is a line in the list of a host's reports.
+// ControllerView is a controller as of Now in listening time.
+type ControllerView struct {
+	State   messages.ControllerState
+	Silence time.Duration // listening time since the last report
+}
+
+// ReportView is a line in the list of a host's or a controller's reports.
 type ReportView struct {
 	ID         messages.ReportID
 	ReceivedAt time.Time

@@ -15,23 +15,24 @@ import (
 // fakeFleet remembers in memory what a test asks it to. A func field, when set,
 // answers instead.
 type fakeFleet struct {
-	mu         sync.Mutex
-	recorded   []messages.Summary
-	bodies     [][]byte
-	goodbyes   []messages.Goodbye
-	customers  map[messages.CustomerID]messages.Customer
-	hosts      map[messages.HostID]HostView
-	reports    []ReportView
-	events     []messages.Event
-	routes     []messages.Route
-	tokens     []messages.EnrollToken
-	enrolled   []messages.HostID // who they were, as the request proved
-	sent       []messages.Delivery
-	rules      map[string]messages.RuleSettings // by customer or host
-	protection []messages.Protection
-	usages     []messages.Usage
-	asked      []any // filters that lists were asked with
-	health     Health
+	mu          sync.Mutex
+	recorded    []messages.Summary
+	bodies      [][]byte
+	goodbyes    []messages.Goodbye
+	customers   map[messages.CustomerID]messages.Customer
+	hosts       map[messages.HostID]HostView
+	reports     []ReportView
+	events      []messages.Event
+	routes      []messages.Route
+	tokens      []messages.EnrollToken
+	enrolled    []messages.HostID // who they were, as the request proved
+	sent        []messages.Delivery
+	rules       map[string]messages.RuleSettings // by customer or host
+	protection  []messages.Protection
+	usages      []messages.Usage
+	asked       []any // filters that lists were asked with
+	health      Health
+	controllers map[messages.ControllerName]ControllerView
 
 	receipt    Receipt
 	record     func(*messages.Summary, []byte) (Receipt, error)
@@ -41,11 +42,12 @@ type fakeFleet struct {
 
 func newFakeFleet() *fakeFleet {
 	return &fakeFleet{
-		customers: map[messages.CustomerID]messages.Customer{"acme": {ID: "acme", DisplayName: "Acme"}},
-		hosts:     map[messages.HostID]HostView{},
-		rules:     map[string]messages.RuleSettings{},
-		receipt:   Receipt{PollIntervalSeconds: 900},
-		health:    Health{Ready: true},
+		customers:   map[messages.CustomerID]messages.Customer{"acme": {ID: "acme", DisplayName: "Acme"}},
+		hosts:       map[messages.HostID]HostView{},
+		controllers: map[messages.ControllerName]ControllerView{},
+		rules:       map[string]messages.RuleSettings{},
+		receipt:     Receipt{PollIntervalSeconds: 900},
+		health:      Health{Ready: true},
 	}
 }
 
@@ -71,6 +73,66 @@ func (f *fakeFleet) Goodbye(g messages.Goodbye) (Receipt, error) {
 	defer f.mu.Unlock()
 	f.goodbyes = append(f.goodbyes, g)
 	return f.receipt, f.err
+}
+
+func (f *fakeFleet) RecordController(c messages.CustomerID, r messages.ControllerReport, body []byte) (Receipt, error) {
+	f.controllers[messages.ControllerName{CustomerID: c, ID: r.ID}] = ControllerView{State: messages.ControllerState{
+		ControllerName: messages.ControllerName{CustomerID: c, ID: r.ID}, GuestID: r.GuestID, Version: r.Version,
+		IntervalSecs: r.IntervalSeconds, Phase: messages.PhaseOK,
+	}}
+	f.bodies = append(f.bodies, slices.Clone(body))
+	return f.receipt, f.err
+}
+
+func (f *fakeFleet) RotateCustomerKey(_ context.Context, id messages.CustomerID) (messages.Secret, error) {
+	if _, ok := f.customers[id]; !ok {
+		return "", ErrNotFound
+	}
+	return messages.Secret(newKey), f.err
+}
+
+func (f *fakeFleet) RevokeCustomerKey(ctx context.Context, id messages.CustomerID) error {
+	_, err := f.RotateCustomerKey(ctx, id)
+	return err
+}
+
+func (f *fakeFleet) Controllers(_ context.Context, c messages.CustomerID, after messages.ControllerID, limit int) ([]ControllerView, error) {
+	if _, ok := f.customers[c]; !ok {
+		return nil, ErrNotFound
+	}
+	byID := map[messages.ControllerID]ControllerView{}
+	for n, v := range f.controllers {
+		if n.CustomerID == c {
+			byID[n.ID] = v
+		}
+	}
+	return pageOf(byID, after, limit), f.err
+}
+
+func (f *fakeFleet) Controller(_ context.Context, n messages.ControllerName) (ControllerView, error) {
+	v, ok := f.controllers[n]
+	if !ok {
+		return v, ErrNotFound
+	}
+	return v, f.err
+}
+
+func (f *fakeFleet) RemoveController(ctx context.Context, n messages.ControllerName) error {
+	_, err := f.Controller(ctx, n)
+	delete(f.controllers, n)
+	return err
+}
+
+func (f *fakeFleet) ControllerReports(ctx context.Context, n messages.ControllerName, _ messages.ReportRef, _ int) ([]ReportView, messages.ReportRef, error) {
+	_, err := f.Controller(ctx, n)
+	return f.reports, messages.ReportRef{}, err
+}
+
+func (f *fakeFleet) ControllerReport(ctx context.Context, n messages.ControllerName, _ messages.ReportID) ([]byte, error) {
+	if _, err := f.Controller(ctx, n); err != nil {
+		return nil, err
+	}
+	return f.bodies[0], nil
 }
 
 func (f *fakeFleet) AddCustomer(_ context.Context, id messages.CustomerID, name string) (messages.Customer, error) {

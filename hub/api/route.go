@@ -14,17 +14,21 @@ import (
 type access uint8
 
 const (
-	forAll       access = iota // public: health, metrics, the API's description, signing in
-	forAgents                  // a host's key or the global one
-	forEnrolment               // an enrolment token, which the handler judges
-	forOperators               // the global key
-	forPages                   // the global key as a password, or a session
+	forAll         access = iota // public: health, metrics, the API's description, signing in
+	forAgents                    // a host's key or the global one
+	forEnrolment                 // an enrolment token, which the handler judges
+	forControllers               // a customer's key
+	forOperators                 // the global key
+	forPages                     // the global key as a password, or a session
 )
+
+// maxParams bounds the {…} in a path.
+const maxParams = 3
 
 // args are what a handler is given beside the request.
 type args struct {
-	who    auth.Principal // zero for forAll
-	params [2]string      // what stands for {…} in the path, copied
+	who    auth.Principal    // zero for forAll
+	params [maxParams]string // what stands for {…} in the path, copied
 }
 
 // handler answers one route; its error becomes the answer, by the table in error.go.
@@ -44,6 +48,7 @@ var routes = []route{
 	{"POST", "/api/v1/host-report", forAgents, (*Server).hostReport},
 	{"POST", "/api/v1/host-goodbye", forAgents, (*Server).hostGoodbye},
 	{"POST", "/api/v1/enroll", forEnrolment, (*Server).enroll},
+	{"POST", "/api/v1/report", forControllers, (*Server).controllerReport},
 
 	{"POST", "/api/v1/admin/customers", forOperators, (*Server).addCustomer},
 	{"GET", "/api/v1/admin/customers", forOperators, (*Server).listCustomers},
@@ -51,6 +56,14 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/customers/{customer_id}", forOperators, (*Server).removeCustomer},
 	{"POST", "/api/v1/admin/customers/{customer_id}/block", forOperators, (*Server).blockCustomer},
 	{"POST", "/api/v1/admin/customers/{customer_id}/unblock", forOperators, (*Server).unblockCustomer},
+	{"POST", "/api/v1/admin/customers/{customer_id}/rotate-key", forOperators, (*Server).rotateCustomerKey},
+	{"POST", "/api/v1/admin/customers/{customer_id}/revoke-key", forOperators, (*Server).revokeCustomerKey},
+
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers", forOperators, (*Server).listControllers},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}", forOperators, (*Server).showController},
+	{"DELETE", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}", forOperators, (*Server).removeController},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports", forOperators, (*Server).listControllerReports},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports/{report_id}", forOperators, (*Server).showControllerReport},
 
 	{"POST", "/api/v1/admin/hosts", forOperators, (*Server).mintHost},
 	{"GET", "/api/v1/admin/hosts", forOperators, (*Server).listHosts},
@@ -145,12 +158,12 @@ func cut(path string) []string {
 
 // find gives the route of a request, or errNotFound, or a notAllowed that says
 // what is allowed there. A path without parameters costs no allocation.
-func (t *table) find(h *fasthttp.RequestHeader) (*route, [2]string, error) {
+func (t *table) find(h *fasthttp.RequestHeader) (*route, [maxParams]string, error) {
 	path := h.RequestURI()
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
 		path = path[:i]
 	}
-	var params [2]string
+	var params [maxParams]string
 	rows := t.exact[string(path)]
 	for i := 0; rows == nil && i < len(t.patterns); i++ {
 		if t.patterns[i].match(path, &params) {
@@ -169,8 +182,8 @@ func (t *table) find(h *fasthttp.RequestHeader) (*route, [2]string, error) {
 	return nil, params, notAllowed(rows)
 }
 
-func (p *pattern) match(path []byte, params *[2]string) bool {
-	var got [2][]byte
+func (p *pattern) match(path []byte, params *[maxParams]string) bool {
+	var got [maxParams][]byte
 	n := 0
 	for _, want := range p.segments {
 		if len(path) == 0 || path[0] != '/' {

@@ -121,7 +121,9 @@ func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers.log = log
 	s.everyone = newDoor(s, newTable(routes, func(*route) bool { return true }))
-	s.agents = newDoor(s, newTable(routes, func(r *route) bool { return r.access == forAgents || r.access == forEnrolment }))
+	s.agents = newDoor(s, newTable(routes, func(r *route) bool {
+		return r.access == forAgents || r.access == forEnrolment || r.access == forControllers
+	}))
 	return s
 }
 

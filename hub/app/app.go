@@ -98,7 +98,7 @@ func (a *App) open(global messages.Secret) error {
 		return err
 	}
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
-	keys.OnFirstUse(func(id messages.HostID, replaced messages.KeyHash) { go f.keyUsed(id, replaced) })
+	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
 	a.server = api.New(apiConfig(&a.cfg, a.version), keys, f, a.log.With().Str("component", "api").Logger())
 	return a.listen()
 }

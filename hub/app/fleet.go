@@ -15,6 +15,7 @@ import (
 
 	"felhom.eu/actors"
 	"felhom.eu/hub/api"
+	"felhom.eu/hub/auth"
 	"felhom.eu/messages"
 	"felhom.eu/storage"
 )
@@ -52,6 +53,7 @@ func translate(err error) error {
 		{actors.ErrExists, api.ErrExists},
 		{actors.ErrInUse, api.ErrInUse},
 		{actors.ErrUnknownHost, api.ErrUnknownHost},
+		{actors.ErrTooMany, api.ErrTooMany},
 		{actors.ErrUnavailable, api.ErrUnavailable},
 	} {
 		if errors.Is(err, t.from) {
@@ -91,7 +93,17 @@ func (f *fleet) RemoveCustomer(ctx context.Context, id messages.CustomerID) erro
 			its = append(its, all[i].ID)
 		}
 	}
-	return translate(f.hub.Order(ctx, actors.RemoveCustomer{ID: id, Tokens: its}))
+	keys, err := f.customerKeys(id)
+	if err != nil {
+		return err
+	}
+	if err := f.hub.Order(ctx, actors.RemoveCustomer{ID: id, Tokens: its}); err != nil {
+		return translate(err)
+	}
+	for _, k := range revoked(keys) { // as they are in the store now
+		f.app.keys.Put(k)
+	}
+	return nil
 }
 
 // Customer implements api.Fleet.
@@ -144,29 +156,31 @@ func (f *fleet) rotation(id messages.HostID, now time.Time) (messages.Secret, ac
 	if err != nil {
 		return "", actors.PutKeys{}, err
 	}
+	key, keys := rotated(keys, messages.Key{Kind: messages.KeyHost, HostID: id, CustomerID: id.Customer()}, now)
+	return key, actors.PutKeys{Host: id, Keys: keys}, nil
+}
+
+// rotated adds a new key to live ones, which end with its first use or after a day.
+func rotated(keys []messages.Key, fresh messages.Key, now time.Time) (messages.Secret, []messages.Key) {
 	keys = slices.DeleteFunc(keys, func(k messages.Key) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) })
 	key, hash := newKey()
-	fresh := messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: id.Customer(), CreatedAt: now}
+	fresh.Hash, fresh.CreatedAt = hash, now
 	for i := range keys {
 		keys[i].ExpiresAt = now.Add(keyOverlap)
 		fresh.Replaces = keys[i].Hash
 	}
-	return key, actors.PutKeys{Host: id, Keys: append(keys, fresh)}, nil
+	return key, append(keys, fresh)
 }
 
 // RevokeKey implements api.Fleet.
 func (f *fleet) RevokeKey(ctx context.Context, id messages.HostID) error {
 	f.keys.Lock()
 	defer f.keys.Unlock()
-	now := time.Now().UTC()
 	keys, err := f.liveKeys(id)
 	if err != nil {
 		return err
 	}
-	for i := range keys {
-		keys[i].RevokedAt = now
-	}
-	return translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys}))
+	return translate(f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: revoked(keys)}))
 }
 
 // liveKeys are a host's keys that are not revoked, oldest first.
@@ -178,30 +192,38 @@ func (f *fleet) liveKeys(id messages.HostID) ([]messages.Key, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
+	return live(keys), nil
+}
+
+// live are the keys that are not revoked, oldest first.
+func live(keys []messages.Key) []messages.Key {
 	keys = slices.DeleteFunc(keys, func(k messages.Key) bool { return !k.RevokedAt.IsZero() })
 	slices.SortFunc(keys, func(a, b messages.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	return keys, nil
+	return keys
 }
 
 // keyUsed ends the life of a key whose successor was used for the first time,
 // and of those before it.
-func (f *fleet) keyUsed(id messages.HostID, replaced messages.KeyHash) {
+func (f *fleet) keyUsed(who auth.Principal, replaced messages.KeyHash) {
 	f.keys.Lock()
 	defer f.keys.Unlock()
-	now := time.Now().UTC()
-	keys, err := f.liveKeys(id)
+	order := actors.PutKeys{Host: who.HostID}
+	keys, err := []messages.Key(nil), error(nil)
+	if who.Kind == auth.Customer {
+		order.Customer = who.CustomerID
+		keys, err = f.customerKeys(who.CustomerID)
+	} else {
+		keys, err = f.liveKeys(who.HostID)
+	}
 	i := slices.IndexFunc(keys, func(k messages.Key) bool { return k.Hash == replaced })
 	if err == nil && i >= 0 {
-		keys = keys[:i+1]
-		for i := range keys {
-			keys[i].RevokedAt = now
-		}
+		order.Keys = revoked(keys[:i+1])
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		err = f.hub.Order(ctx, actors.PutKeys{Host: id, Keys: keys})
+		err = f.hub.Order(ctx, order)
 	}
 	if err != nil {
-		f.app.log.Warn().Err(err).Str("host", string(id)).Msg("replaced key not revoked; it expires by itself")
+		f.app.log.Warn().Err(err).Str("host", string(who.HostID)).Str("customer", string(who.CustomerID)).Msg("replaced key not revoked; it expires by itself")
 	}
 }
 
@@ -247,6 +269,9 @@ func (f *fleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestR
 	if err != nil {
 		return nil, translate(err)
 	}
+	if err := f.nameControllers(id, gs); err != nil {
+		return nil, translate(err)
+	}
 	s, err := f.db.HostState(id)
 	for i := range gs {
 		if gs[i].LastSeenAt.IsZero() { // it is in the newest report
@@ -259,11 +284,15 @@ func (f *fleet) Guests(_ context.Context, id messages.HostID) ([]messages.GuestR
 // Reports implements api.Fleet.
 func (f *fleet) Reports(_ context.Context, id messages.HostID, from messages.ReportRef, limit int) ([]api.ReportView, messages.ReportRef, error) {
 	rows, next, err := f.db.Reports(id, from, limit)
+	return reportViews(rows), next, translate(err)
+}
+
+func reportViews(rows []storage.ReportRow) []api.ReportView {
 	views := make([]api.ReportView, len(rows))
 	for i, r := range rows {
 		views[i] = api.ReportView{ID: r.ID, ReceivedAt: r.ReceivedAt, ReportedAt: r.ReportedAt, Older: r.Older, Figures: r.Figures, Bytes: r.Bytes}
 	}
-	return views, next, translate(err)
+	return views
 }
 
 // Report implements api.Fleet.

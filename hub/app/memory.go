@@ -73,6 +73,7 @@ func (m memory) past() (actors.Past, error) {
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
 		m.EachRoute(func(r messages.Route) error { p.Routes = append(p.Routes, r); return nil }),
 		m.EachRules(func(s messages.RuleSettings) error { p.Rules = append(p.Rules, s); return nil }),
+		m.EachController(func(s messages.ControllerState) error { p.Controllers = append(p.Controllers, s); return nil }),
 		m.EachPendingDelivery(func(d messages.Delivery) error { p.Pending = append(p.Pending, d); return nil }),
 	)
 	return p, err

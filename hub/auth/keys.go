@@ -42,7 +42,7 @@ func prefixOf(h messages.KeyHash) prefix { return prefix(h[:16]) }
 // with whoever passed it in.
 type Keys struct {
 	global   atomic.Pointer[messages.KeyHash]
-	firstUse atomic.Pointer[func(messages.HostID, messages.KeyHash)]
+	firstUse atomic.Pointer[func(Principal, messages.KeyHash)]
 	shards   [shardCount]shard
 }
 
@@ -62,11 +62,11 @@ func (k *Keys) shard(h messages.KeyHash) *shard { return &k.shards[h[31]%shardCo
 // SetGlobal makes h the hash of the global key.
 func (k *Keys) SetGlobal(h messages.KeyHash) { k.global.Store(&h) }
 
-// OnFirstUse registers f, which is told the host and the hash of a replaced key
+// OnFirstUse registers f, which is told who it is and the hash of a replaced key
 // when its successor is first used, once per successor put. It runs on the goroutine of
 // the request and must not block; the replaced key stays valid until the caller
 // has put it again as revoked.
-func (k *Keys) OnFirstUse(f func(id messages.HostID, replaced messages.KeyHash)) {
+func (k *Keys) OnFirstUse(f func(who Principal, replaced messages.KeyHash)) {
 	k.firstUse.Store(&f)
 }
 
@@ -150,7 +150,7 @@ func (k *Keys) Lookup(key []byte, now time.Time) (p Principal, ok bool) {
 	}
 	p.Hash = h
 	if first {
-		k.used(s, px, p.HostID)
+		k.used(s, px, p)
 	}
 	return p, true
 }
@@ -161,13 +161,13 @@ func (k *Keys) isGlobal(h messages.KeyHash) bool {
 }
 
 // used reports the first use of a key that replaces another.
-func (k *Keys) used(s *shard, p prefix, id messages.HostID) {
+func (k *Keys) used(s *shard, p prefix, who Principal) {
 	s.mu.Lock()
 	replaced, ok := s.replaces[p]
 	delete(s.replaces, p)
 	s.mu.Unlock()
 	if f := k.firstUse.Load(); ok && f != nil {
-		(*f)(id, replaced)
+		(*f)(who, replaced)
 	}
 }
 

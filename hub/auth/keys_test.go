@@ -86,7 +86,8 @@ func TestFirstUseIsToldOnce(t *testing.T) {
 	var told atomic.Int32
 	old, fresh := hostKey(1, "acme-7f3a90c1"), hostKey(2, "acme-7f3a90c1")
 	fresh.Replaces = old.Hash
-	k.OnFirstUse(func(id messages.HostID, h messages.KeyHash) {
+	k.OnFirstUse(func(who Principal, h messages.KeyHash) {
+		id := who.HostID
 		if h != old.Hash || id != old.HostID {
 			t.Errorf("told %v of %s, want the replaced key %v of %s", h, id, old.Hash, old.HostID)
 		}
@@ -120,7 +121,7 @@ func TestExpiredKeyDoesNotCountAsUsed(t *testing.T) {
 	var k Keys
 	fresh := hostKey(2, "acme-7f3a90c1")
 	fresh.Replaces, fresh.ExpiresAt = messages.HashKey(keyOf(1)), now
-	k.OnFirstUse(func(messages.HostID, messages.KeyHash) { t.Error("told of an expired key") })
+	k.OnFirstUse(func(Principal, messages.KeyHash) { t.Error("told of an expired key") })
 	k.Put(fresh)
 	k.Lookup(keyOf(2), now)
 }

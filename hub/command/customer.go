@@ -45,7 +45,8 @@ func (a *app) customerCommand() *cobra.Command {
 		},
 		a.customerVerb("block", "Tell a customer's agents that it is blocked", http.MethodPost, "/block", "blocked"),
 		a.customerVerb("unblock", "Lift a block", http.MethodPost, "/unblock", "unblocked"),
-		a.customerVerb("remove", "Remove a customer that has no hosts", http.MethodDelete, "", "removed"),
+		a.customerVerb("remove", "Remove a customer that has no hosts, and its controllers", http.MethodDelete, "", "removed"),
+		a.customerKeyCommand(),
 	))
 }
 
