@@ -78,10 +78,15 @@ func number(s *messages.HostState, r *messages.Summary) {
 func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, []messages.Event) {
 	var told news
 	v := onVoice(s, r, classify(s, r), now, &told)
+	var cause messages.Cause
+	if s.Phase >= messages.PhaseStale {
+		cause = causeOf(s, r, now)
+	}
 	number(s, r)
 	if v != fresh {
 		if sentLater(s, r.SentAt) { // what it says is old, but it was said now
 			contact(s, now, &told)
+			told.because(cause)
 			noteSkew(s, r, now, &told)
 		}
 		return v, told
@@ -90,6 +95,7 @@ func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, 
 		told.rebooted(s, now)
 	}
 	contact(s, now, &told)
+	told.because(cause)
 	s.ReportAt, s.ReportedAt = now.Wall.UnixNano(), r.ReportedAt
 	s.AgentVersion, s.UptimeSecs, s.Figures = r.AgentVersion, r.UptimeSecs, r.Figures
 	if r.BootHash != 0 {

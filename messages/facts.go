@@ -323,6 +323,7 @@ type EventDetail struct {
 	GuestRunning    int        `json:"guest_running,omitempty"`
 	Cloudflared     string     `json:"cloudflared,omitempty"`
 	Error           string     `json:"error,omitempty"`
+	Cause           Cause      `json:"cause,omitempty"` // host_recovered: why it was silent
 
 	// What an event of the rules on reports is about, beside its host. Severity is
 	// the worst that was told of its incident.
@@ -330,6 +331,18 @@ type EventDetail struct {
 	VMID     VMID     `json:"vmid,omitempty"`    // a guest
 	Subject  string   `json:"subject,omitempty"` // a storage, a disk, a pool, a collection: its name
 }
+
+// Cause is why a host was silent.
+type Cause string
+
+// The causes that its first report after that tells; "" is not known.
+const (
+	CauseNetwork  Cause = "network"  // the host was up all the time, and its agent
+	CauseAgent    Cause = "agent"    // the host was up all the time, its agent was not
+	CauseReboot   Cause = "reboot"   // after a goodbye
+	CauseShutdown Cause = "shutdown" // likewise
+	CauseCrash    Cause = "crash"    // it started anew without a goodbye: power loss or crash
+)
 
 // OfRule reports whether it is of an event that a rule on reports told.
 func (d *EventDetail) OfRule() bool { return d.VMID != 0 || d.Subject != "" || d.Severity != 0 }

@@ -13,6 +13,7 @@ const (
 	detailTo
 	detailPlanned
 	detailSubject // VMID, Subject and Severity are at the end
+	detailCause   // Cause is behind them
 )
 
 func (e *encoder) event(v *messages.Event) {
@@ -29,7 +30,8 @@ func (e *encoder) event(v *messages.Event) {
 
 func (e *encoder) detail(v *messages.EventDetail) {
 	e.byte(bitIf(v.LastContactAt != nil, detailContact) | bitIf(v.From != nil, detailFrom) |
-		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned) | bitIf(v.OfRule(), detailSubject))
+		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned) | bitIf(v.OfRule(), detailSubject) |
+		bitIf(v.Cause != "", detailCause))
 	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
 		if t != nil {
 			e.time(*t)
@@ -48,6 +50,9 @@ func (e *encoder) detail(v *messages.EventDetail) {
 		e.uint(uint64(v.VMID))
 		e.text(v.Subject)
 		e.byte(byte(v.Severity))
+	}
+	if v.Cause != "" {
+		e.text(string(v.Cause))
 	}
 }
 
@@ -87,6 +92,9 @@ func (d *decoder) detail() messages.EventDetail {
 		v.VMID = messages.VMID(d.upTo(messages.MaxVMID))
 		v.Subject = d.text()
 		v.Severity = messages.Severity(d.byte())
+	}
+	if flags&detailCause != 0 {
+		v.Cause = messages.Cause(d.word())
 	}
 	return v
 }
