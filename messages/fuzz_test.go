@@ -41,9 +41,9 @@ func targets(t testing.TB) map[string]mutation.Target {
 		[]byte(`[{"vmid":999999999,"name":"\u00e9\ud83d\ude00","status":"","spec":{}}]`), []byte(`[]`), []byte(`null`),
 	}
 	return map[string]mutation.Target{
-		"Scan":    {Seeds: reports, Words: reportWords, Check: agree},
-		"Goodbye": {Seeds: farewells, Words: []string{`"back_by":"2026-06-08T14:30:09+02:00",`, `"reason":"x",`}, Check: agreeOnGoodbye},
-		"Guests": {Seeds: lists, Words: reportWords, Check: func(t testing.TB, list []byte) bool {
+		"Scan":    {Seeds: reports, Words: reportWords, Cost: 2, Check: agree},
+		"Goodbye": {Seeds: farewells, Words: []string{`"back_by":"2026-06-08T14:30:09+02:00",`, `"reason":"x",`}, Cost: 4, Check: agreeOnGoodbye},
+		"Guests": {Seeds: lists, Words: reportWords, Cost: 4, Check: func(t testing.TB, list []byte) bool {
 			return agree(t, []byte(report(`"guests":`+string(list))))
 		}},
 		"JSON": {Seeds: texts, Check: agreeOnJSON},

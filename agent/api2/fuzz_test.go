@@ -22,7 +22,7 @@ func targets(testing.TB) map[string]mutation.Target {
 			[]byte(`{"message":"Permission check failed (/vms/100, VM.Audit)\n","errors":{"vmid":"invalid format"},"data":null}`),
 			[]byte(`<html>` + canary), append([]byte(`{"data":"`), bytes.Repeat([]byte("x"), bodyLimit-11)...)},
 		Words: []string{`"data":`, `"DATA":1,`, canary, "\r\n", "\u202e", `"}`},
-		Check: checkBody,
+		Cost:  2, Check: checkBody,
 	}}
 }
 

@@ -61,7 +61,7 @@ func collection(t testing.TB) mutation.Target {
 	real.all[0].HTTP.Transport = tape.Record(real.all[0].HTTP.Transport)
 	real.Add(t.Context(), &messages.Report{})
 	real.all[0].HTTP.CloseIdleConnections()
-	return mutation.Target{Seeds: tape.Inputs(), Words: collectionWords, Cost: 500, Check: func(t testing.TB, input []byte) (taken bool) {
+	return mutation.Target{Seeds: tape.Inputs(), Words: collectionWords, Cost: 1000, Check: func(t testing.TB, input []byte) (taken bool) {
 		one := stranger(t, Config{Name: "attic", URL: DefaultURL, TokenID: pbstest.Auditor, Token: canary})
 		one.all[0].HTTP.Transport = tape.Play(input)
 		for range 2 { // the second knows what the first one learnt

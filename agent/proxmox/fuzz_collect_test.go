@@ -24,7 +24,7 @@ func collection(t testing.TB) mutation.Target {
 		t.Fatal(err)
 	}
 	src.client.HTTP.CloseIdleConnections()
-	return mutation.Target{Seeds: tape.Inputs(), Words: collectionWords, Cost: 1000, Check: func(t testing.TB, input []byte) (taken bool) {
+	return mutation.Target{Seeds: tape.Inputs(), Words: collectionWords, Cost: 2000, Check: func(t testing.TB, input []byte) (taken bool) {
 		src := stranger(t, "https://localhost:8006", "")
 		src.client.HTTP.Transport = tape.Play(input)
 		for range 2 { // the second knows what the first one learnt

@@ -35,7 +35,7 @@ func targets(t testing.TB) map[string]mutation.Target {
 	return map[string]mutation.Target{
 		"Collection": collection(t),
 		"Log":        {Seeds: logs(), Words: logWords, Cost: 4, Check: checkLog},
-		"Answer":     {Seeds: answers, Words: words, Cost: 4, Check: checkAnswer},
+		"Answer":     {Seeds: answers, Words: words, Cost: 8, Check: checkAnswer},
 		"Refusal":    {Seeds: bodies, Words: words, Check: checkRefusal},
 		"Number": {Seeds: [][]byte{[]byte(`7`), []byte(`"7"`), []byte(`1.125e+15`), []byte(`18446744073709551615`), []byte(`"0.5"`), []byte(`null`)},
 			Words: []string{`"N/A"`, `" 7"`, `1e400`, `e-3`}, Check: checkNumber},

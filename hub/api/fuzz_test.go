@@ -37,7 +37,7 @@ func targets(testing.TB) map[string]mutation.Target {
 		"Cursor": {Seeds: cursors(), Words: []string{"=", "==", "A", "_", "-", "+", "/", "\n"}, Check: func(t testing.TB, b []byte) bool {
 			return checkCursor(t, string(b))
 		}},
-		"Gzip":   {Seeds: packed(), Words: []string{"\x1f\x8b\x08", "\x00\x00\xff\xff", "\x03\x00", "\x04"}, Check: checkGzip},
+		"Gzip":   {Seeds: packed(), Words: []string{"\x1f\x8b\x08", "\x00\x00\xff\xff", "\x03\x00", "\x04"}, Cost: 2, Check: checkGzip},
 		"Bearer": {Seeds: credentials(), Words: []string{"Bearer ", "bearer ", "Basic ", " ", ":", "=", hostKey, "0"}, Check: checkBearer},
 		"Query":  {Seeds: queries(), Words: []string{"&", "=", "%", "%00", "limit=", "cursor=", "+", ";", "1000", "1001"}, Check: checkQuery},
 	}
