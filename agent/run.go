@@ -19,6 +19,7 @@ import (
 	"felhom.eu/agent/api2"
 	"felhom.eu/agent/cloudflared"
 	"felhom.eu/agent/config"
+	"felhom.eu/agent/departure"
 	"felhom.eu/agent/local"
 	"felhom.eu/agent/pbs"
 	"felhom.eu/agent/proxmox"
@@ -352,7 +353,7 @@ func serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 		Stringer("api_key", cfg.Hub.APIKey).Dur("interval_ms", cfg.Hub.Poll()).Str("source", cfg.Source).Msg("agent starts")
 	log.Debug().Interface("configuration", cfg.Redacted()).Msg("as configured")
 	d := daemon{hostID: messages.HostID(cfg.Hub.HostID), source: source, uplink: client,
-		interval: cfg.Hub.Poll(), timeout: cfg.Hub.Timeout(), log: log}
+		interval: cfg.Hub.Poll(), timeout: cfg.Hub.Timeout(), why: departure.Systemd{}.Why, log: log}
 	return d.run(ctx)
 }
 
@@ -363,7 +364,9 @@ type daemon struct {
 	uplink   actors.Uplink
 	interval time.Duration
 	timeout  time.Duration // of one attempt to deliver
-	log      zerolog.Logger
+	// why tells, at the end, why it comes: as departure.Systemd.Why.
+	why func(context.Context) (reason string, backIn time.Duration)
+	log zerolog.Logger
 }
 
 // run starts the actors and waits for the end of ctx, which is a clean stop, or
@@ -398,9 +401,23 @@ func (d *daemon) run(ctx context.Context) error {
 // actorBug is a panic in an actor.
 type actorBug struct{ error }
 
+// farewell is what the hub is told at the end. A machine that reboots says when it
+// is to be back, which holds the alarm until then.
+func (d *daemon) farewell(cause error) actors.SayGoodbye {
+	reason, backIn := d.why(context.Background())
+	if reason == "" {
+		return actors.SayGoodbye{Reason: "agent stops: " + cause.Error()}
+	}
+	said := actors.SayGoodbye{Reason: reason}
+	if backIn > 0 {
+		by := time.Now().UTC().Add(backIn)
+		said.BackBy = &by
+	}
+	return said
+}
+
 func (d *daemon) sayGoodbye(engine *actor.Engine, reporter *actor.PID, cause error) {
-	reason := "agent stops: " + cause.Error()
-	answer, err := engine.Request(reporter, actors.SayGoodbye{Reason: reason}, actors.GoodbyeLimit).Result()
+	answer, err := engine.Request(reporter, d.farewell(cause), actors.GoodbyeLimit).Result()
 	if said, ok := answer.(actors.GoodbyeSaid); ok {
 		err = said.Err
 	}

@@ -60,6 +60,7 @@ type runningDaemon struct {
 	source gatedSource
 	log    *safeBuffer
 	stop   func() error // as SIGTERM; returns what run returned
+	why    string       // of the goodbye; "": the agent alone
 }
 
 // start runs the daemon as serve does, but collecting every millisecond.
@@ -73,7 +74,8 @@ func start(t *testing.T, h *fakeHub) *runningDaemon {
 	}
 	r := &runningDaemon{source: gatedSource{make(chan struct{})}, log: &safeBuffer{}}
 	d := daemon{hostID: "acme-7f3a90c1", source: r.source, uplink: client, interval: time.Millisecond,
-		timeout: 10 * time.Second, log: zerolog.New(r.log)}
+		timeout: 10 * time.Second, log: zerolog.New(r.log),
+		why: func(context.Context) (string, time.Duration) { return r.why, 15 * time.Minute }}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(ctx) }()
@@ -129,6 +131,20 @@ func TestDaemonReportsAndSaysGoodbye(t *testing.T) {
 	}
 	g := receive(t, hub.goodbyes)
 	if g.HostID != "acme-7f3a90c1" || g.Stream != stream || g.BackBy != nil || !strings.Contains(g.Reason, "terminated") {
+		t.Errorf("got goodbye %+v", g)
+	}
+}
+
+// Protects a planned reboot from an alarm: the goodbye says so, and until when.
+func TestDaemonTellsAReboot(t *testing.T) {
+	hub := newHub(t)
+	d := start(t, hub)
+	d.why = "reboot"
+	if err := d.stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	g := receive(t, hub.goodbyes)
+	if g.Reason != "reboot" || g.BackBy == nil || g.BackBy.Sub(g.SentAt).Round(time.Minute) != 15*time.Minute {
 		t.Errorf("got goodbye %+v", g)
 	}
 }
