@@ -55,6 +55,8 @@ type Options struct {
 
 	space func(dir string) (space, error)     // nil: ask the file system
 	tune  func(badger.Options) badger.Options // nil: as they are
+
+	rollHosts int // hosts whose day is summed up at once; 0: rollHosts
 }
 
 type silence struct{}
@@ -116,6 +118,9 @@ func open(dir string, o Options) (_ *DB, err error) {
 	}
 	if db.o.MemTableBytes == 0 {
 		db.o.MemTableBytes = stateMemTable
+	}
+	if db.o.rollHosts == 0 {
+		db.o.rollHosts = rollHosts
 	}
 	if db.o.space == nil {
 		db.o.space = freeSpace

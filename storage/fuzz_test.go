@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -39,7 +40,9 @@ func records() map[string]mutation.Target {
 		"Event":     record(textKey(prefixEvent, "E"), (*encoder).event, (*decoder).event, sampleEvent, messages.Event{}),
 		"Delivery":  record(delivery, (*encoder).delivery, (*decoder).delivery, sampleDelivery, messages.Delivery{}),
 		"Meta":      record(metaKey, (*encoder).meta, (*decoder).meta, meta{}, meta{1, start, messages.Ledger{Listened: 2, At: start}, 3, "E", 4, 5}),
-		"Loss":      record(lossKey(Loss{Kind: LossEvents, From: 1}), (*encoder).loss, (*decoder).loss, Loss{To: 9, FoundAt: start}),
+		"RollUpRow": record([]byte("2h"), func(e *encoder, s *[]slot) { e.slots(*s) },
+			func(d *decoder, _ []byte) []slot { return d.slots(messages.ResolutionTwoHours.Slots()) }, sampleDay().slots(messages.ResolutionTwoHours, nil)),
+		"Loss": record(lossKey(Loss{Kind: LossEvents, From: 1}), (*encoder).loss, (*decoder).loss, Loss{To: 9, FoundAt: start}),
 	}
 }
 
@@ -58,6 +61,7 @@ func filesOf(t testing.TB) map[string]mutation.Target {
 		"Backup": {Seeds: someBackups(), Words: []string{backupMagic, "\x7f\xff\xff\xff", "\x00\x00\x00\x01"}, Check: checkBackup},
 		"Marks":  {Seeds: [][]byte{high, high, []byte(`{}`)}, Check: checkMarks},
 		"Format": {Seeds: [][]byte{file}, Check: checkFormat},
+		"RollUp": {Seeds: [][]byte{someRollUp(t)}, Check: checkRollUp},
 	}
 }
 
@@ -65,6 +69,7 @@ func FuzzBlob(f *testing.F)   { mutation.Fuzz(f, targets(f)["Blob"]) }
 func FuzzBackup(f *testing.F) { mutation.Fuzz(f, targets(f)["Backup"]) }
 func FuzzMarks(f *testing.F)  { mutation.Fuzz(f, targets(f)["Marks"]) }
 func FuzzFormat(f *testing.F) { mutation.Fuzz(f, targets(f)["Format"]) }
+func FuzzRollUp(f *testing.F) { mutation.Fuzz(f, targets(f)["RollUp"]) }
 
 // FuzzRecord is led through the readers of all records, by an input's first byte.
 func FuzzRecord(f *testing.F) {
@@ -120,6 +125,54 @@ func record[T any](key []byte, write func(*encoder, *T), read take[T], samples .
 		return true
 	}
 	return x
+}
+
+func someRollUp(t testing.TB) []byte {
+	dir := t.TempDir()
+	w := have(createRoll(dir, messages.ResolutionTwoHours, testDay))
+	for _, id := range []messages.HostID{"a-00000000", "a-00000001"} {
+		if err := w.add(id, sampleDay().slots(messages.ResolutionTwoHours, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	return have(os.ReadFile(w.path))
+}
+
+// checkRollUp reads a file as it is, and once more with all its sums made right.
+func checkRollUp(t testing.TB, b []byte) (taken bool) {
+	for _, b := range [][]byte{b, resumRollUp(b)} {
+		f := &rollFile{name: "x", f: bytes.NewReader(b), size: uint64(len(b)), resolution: messages.ResolutionTwoHours,
+			key: rollKey(messages.ResolutionTwoHours, testDay)}
+		err := f.readIndex()
+		if taken = err == nil; taken {
+			_, other := f.find("a-00000001")
+			err = errors.Join(other, f.each(func(messages.HostID, []slot) error { return nil }))
+		}
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%x: %v, which is no ErrCorrupt", b, err)
+		}
+	}
+	return taken
+}
+
+// resumRollUp makes the sum of the index right, if there is one.
+func resumRollUp(b []byte) []byte {
+	b = bytes.Clone(b)
+	if len(b) < len(rollMagic)+rollTail {
+		return b
+	}
+	tail := b[len(b)-rollTail:]
+	at, n := binary.BigEndian.Uint64(tail), binary.BigEndian.Uint64(tail[8:])
+	if at > uint64(len(b)) || n > uint64(len(b))-at {
+		return b
+	}
+	key := rollKey(messages.ResolutionTwoHours, testDay)
+	sum := rollSum(key, binary.BigEndian.Uint64(tail[16:]), b[at:at+n])
+	binary.BigEndian.PutUint32(tail[24:], crc32.Update(sum, castagnoli, tail[:24]))
+	return b
 }
 
 func checkBlob(t testing.TB, v []byte) (taken bool) {

@@ -51,6 +51,7 @@ func fastTest(t testing.TB, dir string) *DB {
 	t.Helper()
 	o := smallOptions(t)
 	o.UnsafeNoSync = true
+	o.rollHosts = 16 // several parts of any fleet
 	db, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +270,7 @@ func TestDamagedRollUp(t *testing.T) {
 			if err := os.WriteFile(path, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := readRoll(dir, r, testDay); !errors.Is(err, ErrCorrupt) {
+			if err := verifyRoll(dir, r, testDay); !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("damage at %d of %d: %v", i, len(whole), err)
 			}
 		}
@@ -300,7 +301,7 @@ func flip(b []byte, i int) []byte {
 	return b
 }
 
-func readRoll(dir string, r messages.Resolution, day uint32) error {
+func verifyRoll(dir string, r messages.Resolution, day uint32) error {
 	f, err := openRoll(dir, r, day)
 	if err != nil {
 		return err
@@ -432,6 +433,7 @@ func TestRollUpOfVersion1(t *testing.T) {
 func BenchmarkRoll(b *testing.B) {
 	dir := b.TempDir()
 	db := fastTest(b, dir)
+	db.o.rollHosts = rollHosts
 	f := newFleet(200)
 	f.at = midnight(testDay).Add(-time.Minute)
 	write(b, db, f.mint())

@@ -156,7 +156,9 @@ func (w *rollWriter) abandon() {
 
 // rollFile is a roll-up that is being read.
 type rollFile struct {
-	f          *os.File
+	name       string
+	f          io.ReaderAt
+	size       uint64
 	key        []byte
 	resolution messages.Resolution
 	hosts      uint64
@@ -179,19 +181,19 @@ func openRoll(dir string, r messages.Resolution, day uint32) (*rollFile, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open roll-up: %w", err)
 	}
-	roll := &rollFile{f: f, key: rollKey(r, day), resolution: r}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open roll-up: %w", err), f.Close())
+	}
+	roll := &rollFile{name: f.Name(), f: f, size: uint64(info.Size()), key: rollKey(r, day), resolution: r}
 	if err := roll.readIndex(); err != nil {
-		return nil, errors.Join(fmt.Errorf("roll-up %s: %w", f.Name(), err), f.Close())
+		return nil, errors.Join(fmt.Errorf("roll-up %s: %w", roll.name, err), f.Close())
 	}
 	return roll, nil
 }
 
 func (f *rollFile) readIndex() error {
-	info, err := f.f.Stat()
-	if err != nil {
-		return err
-	}
-	size := uint64(info.Size())
+	size := f.size
 	if size < uint64(len(rollMagic)+rollTail) {
 		return fmt.Errorf("%w: it has %d bytes", ErrCorrupt, size)
 	}
@@ -250,15 +252,15 @@ func (f *rollFile) rows(block int) (*decoder, error) {
 		return nil, err
 	}
 	if rollSum(f.key, uint64(block), packed) != e.sum {
-		return nil, fmt.Errorf("%s: %w: checksum mismatch in block %d", f.f.Name(), ErrCorrupt, block)
+		return nil, fmt.Errorf("%s: %w: checksum mismatch in block %d", f.name, ErrCorrupt, block)
 	}
 	n, err := s2.DecodedLen(packed)
 	if err != nil || n > rollBlock+maxRollRow {
-		return nil, fmt.Errorf("%s: %w: block %d does not unpack", f.f.Name(), ErrCorrupt, block)
+		return nil, fmt.Errorf("%s: %w: block %d does not unpack", f.name, ErrCorrupt, block)
 	}
 	b, err := s2.Decode(nil, packed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: block %d does not unpack: %w", f.f.Name(), ErrCorrupt, block, err)
+		return nil, fmt.Errorf("%s: %w: block %d does not unpack: %w", f.name, ErrCorrupt, block, err)
 	}
 	return &decoder{b: b}, nil
 }
@@ -268,7 +270,7 @@ func (f *rollFile) slots(payload []byte) ([]slot, error) {
 	d := &decoder{b: payload}
 	slots := d.slots(f.resolution.Slots())
 	if err := d.done(); err != nil {
-		return nil, fmt.Errorf("%s: %w: a row: %w", f.f.Name(), ErrCorrupt, err)
+		return nil, fmt.Errorf("%s: %w: a row: %w", f.name, ErrCorrupt, err)
 	}
 	return slots, nil
 }
@@ -291,7 +293,7 @@ func (f *rollFile) find(id messages.HostID) ([]slot, error) {
 	for len(d.b) > 0 {
 		host, payload := d.take(d.uint()), d.take(d.uint())
 		if d.err != nil {
-			return nil, fmt.Errorf("%s: %w: a row: %w", f.f.Name(), ErrCorrupt, d.err)
+			return nil, fmt.Errorf("%s: %w: a row: %w", f.name, ErrCorrupt, d.err)
 		}
 		if string(host) == string(id) {
 			return f.slots(payload)
@@ -312,7 +314,7 @@ func (f *rollFile) each(fn func(messages.HostID, []slot) error) error {
 		for len(d.b) > 0 {
 			id, payload := messages.HostID(d.text()), d.take(d.uint())
 			if d.err != nil || id <= last {
-				return fmt.Errorf("%s: %w: host %q follows %q", f.f.Name(), ErrCorrupt, id, last)
+				return fmt.Errorf("%s: %w: host %q follows %q", f.name, ErrCorrupt, id, last)
 			}
 			slots, err := f.slots(payload)
 			if err != nil {
@@ -325,9 +327,13 @@ func (f *rollFile) each(fn func(messages.HostID, []slot) error) error {
 		}
 	}
 	if n != f.hosts {
-		return fmt.Errorf("%s: %w: %d hosts are in it, %d should be", f.f.Name(), ErrCorrupt, n, f.hosts)
+		return fmt.Errorf("%s: %w: %d hosts are in it, %d should be", f.name, ErrCorrupt, n, f.hosts)
 	}
 	return nil
 }
 
-func (f *rollFile) close() { _ = f.f.Close() }
+func (f *rollFile) close() {
+	if c, ok := f.f.(io.Closer); ok {
+		_ = c.Close()
+	}
+}

@@ -122,7 +122,7 @@ func (db *DB) roll(ctx context.Context, day uint32) error {
 		r.writers = append(r.writers, w)
 	}
 	for last := messages.HostID(""); ; {
-		ids, err := db.hostIDs(last, rollHosts)
+		ids, err := db.hostIDs(last, db.o.rollHosts)
 		if err != nil {
 			return err
 		}

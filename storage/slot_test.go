@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"encoding/hex"
 	"math"
 	"testing"
@@ -90,25 +89,4 @@ func TestRowOfARollUp(t *testing.T) {
 			t.Errorf("%s comes back otherwise:\n%s", r, diff)
 		}
 	}
-}
-
-// Nothing that a row may hold makes the decoder fall or answer nonsense.
-func FuzzRollRow(f *testing.F) {
-	var e encoder
-	e.slots(sampleDay().slots(messages.ResolutionTwoHours, nil))
-	f.Add(e.b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d := decoder{b: bytes.Clone(b)}
-		slots := d.slots(12)
-		if d.done() != nil {
-			return
-		}
-		for _, s := range slots {
-			for l := range levels {
-				if s.maximum[l] < s.average[l] {
-					t.Fatalf("maximum below the average: %+v", s)
-				}
-			}
-		}
-	})
 }
