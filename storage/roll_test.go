@@ -190,19 +190,25 @@ func levelOf(vs []float64) messages.Level {
 // A series is the same before and after its days are rolled up.
 func TestRollingChangesNothing(t *testing.T) {
 	db := fastTest(t, t.TempDir())
-	f := newFleet(2)
+	f := newFleet(20)
 	f.at = midnight(testDay).Add(-time.Minute)
 	write(t, db, f.mint())
 	f.days(t, db, testDay, 2, 25*time.Minute)
-	for _, r := range rollups {
-		from, to := midnight(testDay).Add(3*time.Hour), midnight(testDay+2).Add(-5*time.Hour)
-		before := seriesOf(t, db, f.hosts[1], r, from, to)
-		if days := rollAll(t, db, testDay+2); r == rollups[0] && len(days) != 2 {
-			t.Errorf("rolled %v", days)
+	from, to := midnight(testDay).Add(3*time.Hour), midnight(testDay+2).Add(-5*time.Hour)
+	all := func() (all [][]messages.Usage) {
+		for _, id := range f.hosts {
+			for _, r := range rollups {
+				all = append(all, seriesOf(t, db, id, r, from, to))
+			}
 		}
-		if diff := cmp.Diff(before, seriesOf(t, db, f.hosts[1], r, from, to), sameUsage); diff != "" {
-			t.Errorf("%s:\n%s", r, diff)
-		}
+		return all
+	}
+	before := all()
+	if days := rollAll(t, db, testDay+2); len(days) != 2 {
+		t.Errorf("rolled %v", days)
+	}
+	if diff := cmp.Diff(before, all(), sameUsage); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -247,6 +253,14 @@ func TestRollAfterAKill(t *testing.T) {
 	}
 	if days := rollAll(t, db, testDay); len(days) != 0 {
 		t.Errorf("today was rolled up: %v", days)
+	}
+	if err := os.Remove(rollPath(dir, messages.ResolutionQuarter, testDay)); err != nil {
+		t.Fatal(err)
+	}
+	for today, want := range map[uint32]int{testDay + 30: 1, testDay + 31: 0} {
+		if days, err := db.Unrolled(today); len(days) != want || err != nil {
+			t.Errorf("%d days later it lacks %v, %v", today-testDay, days, err)
+		}
 	}
 }
 
