@@ -8,6 +8,7 @@
 //	     ├─ registry          which customers and hosts there are
 //	     │    └─ host/<id>    one a host: last-report state, staleness timer
 //	     ├─ controllers       a staleness switch each, one actor for all
+//	     ├─ deadlines         what must have come by a time of day
 //	     ├─ ingest            the door: how many are inside, whether it is open
 //	     ├─ alert             what was decided to be told
 //	     │    └─ route/<id>   one a route: its queue, its retries

@@ -21,6 +21,7 @@ type Memory interface {
 	History
 	HostState(id messages.HostID) (messages.HostState, error)
 	Host(id messages.HostID) (messages.Host, messages.HostState, error)
+	Controller(messages.ControllerName) (messages.ControllerState, error) // ErrNotFound
 	EachHost(func(messages.Host, messages.HostState) error) error
 	// Standing is the zero value for a host that was never judged.
 	Standing(id messages.HostID) (messages.Standing, error)
@@ -49,6 +50,7 @@ type Past struct {
 	Customers   []messages.Customer
 	Routes      []messages.Route
 	Controllers []messages.ControllerState
+	Deadlines   []messages.Deadline
 	Rules       []messages.RuleSettings
 	Pending     []messages.Delivery // by sequence
 }
@@ -95,7 +97,7 @@ type Hub struct {
 	stopping  atomic.Bool
 	tokens    atomic.Uint64
 
-	writer, ledger, registry, controllers, ingest, alert, retention, watchdog *actor.PID
+	writer, ledger, registry, controllers, deadlines, ingest, alert, retention, watchdog *actor.PID
 }
 
 // NewHub starts the tree. Stored hosts get their actors behind it, or when they
@@ -127,7 +129,7 @@ func NewHub(cfg Config) (*Hub, error) {
 // for they write to each other from the start.
 func (h *Hub) spawn(cfg Config, past listening) {
 	for kind, pid := range map[string]**actor.PID{
-		"writer": &h.writer, "ledger": &h.ledger, "registry": &h.registry, "controllers": &h.controllers, "ingest": &h.ingest,
+		"writer": &h.writer, "ledger": &h.ledger, "registry": &h.registry, "controllers": &h.controllers, "deadlines": &h.deadlines, "ingest": &h.ingest,
 		"alert": &h.alert, "retention": &h.retention, "watchdog": &h.watchdog,
 	} {
 		*pid = actor.NewPID(h.engine.Address(), kind+"/"+hubID)
@@ -153,6 +155,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	h.directory.fetch.Store(&fetch)
 	start("registry", registry)
 	start("controllers", newControllers(h, cfg.Past.Controllers, part("controllers")))
+	start("deadlines", newDeadlines(h, cfg.Past.Deadlines, part("deadlines")))
 	start("ingest", h.Ingest)
 	start("retention", &Retention{
 		hub: h, history: cfg.Memory, days: cfg.RetentionDays, stopped: cfg.Past.Ledger.At, log: part("retention"),
@@ -232,7 +235,7 @@ func (h *Hub) Stop(ctx context.Context) error {
 	if err := await(ctx, drained, "drain writer"); err != nil {
 		return err
 	}
-	for _, pid := range []*actor.PID{h.controllers, h.watchdog, h.retention, h.alert, h.ledger, h.writer} {
+	for _, pid := range []*actor.PID{h.deadlines, h.controllers, h.watchdog, h.retention, h.alert, h.ledger, h.writer} {
 		if err := await(ctx, h.engine.Poison(pid).Done(), "stop "+pid.ID); err != nil {
 			return err
 		}

@@ -44,6 +44,7 @@ type fakeStore struct {
 	studied     int   // how often a standing was read
 	unreadable  error // of a standing
 	controllers map[messages.ControllerName]messages.ControllerState
+	deadlines   map[messages.DeadlineID]messages.Deadline
 }
 
 func newFakeStore() *fakeStore {
@@ -53,6 +54,7 @@ func newFakeStore() *fakeStore {
 		deliveries:  make(map[messages.DeliveryID]messages.Delivery),
 		standings:   make(map[messages.HostID]messages.Standing),
 		controllers: make(map[messages.ControllerName]messages.ControllerState),
+		deadlines:   make(map[messages.DeadlineID]messages.Deadline),
 	}
 }
 
@@ -139,6 +141,12 @@ func (f *fakeStore) apply(b *messages.Batch) {
 	for _, s := range b.Controllers {
 		f.controllers[s.ControllerName] = s
 	}
+	for _, d := range b.PutDeadlines {
+		f.deadlines[d.ID] = d
+	}
+	for _, d := range b.DelDeadlines {
+		delete(f.deadlines, d.ID)
+	}
 	for _, n := range b.DelControllers {
 		delete(f.controllers, n)
 	}
@@ -168,6 +176,16 @@ func (f *fakeStore) Standing(id messages.HostID) (messages.Standing, error) {
 	s := f.standings[id]
 	s.Guests, s.Problems, s.Sections = slices.Clone(s.Guests), slices.Clone(s.Problems), slices.Clone(s.Sections)
 	return s, f.unreadable
+}
+
+func (f *fakeStore) Controller(n messages.ControllerName) (messages.ControllerState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, ok := f.controllers[n]
+	if !ok {
+		return s, ErrNotFound
+	}
+	return s, nil
 }
 
 func (f *fakeStore) Body(at messages.ReportRef) ([]byte, error) {
@@ -350,6 +368,7 @@ func (w *scene) config() Config {
 	past := w.store.past
 	past.Pending, past.Routes, past.Hosts = w.store.pending(), slices.Clone(past.Routes), len(w.store.hosts)
 	past.Controllers = slices.Collect(maps.Values(w.store.controllers))
+	past.Deadlines = slices.Collect(maps.Values(w.store.deadlines))
 	w.store.bodies = past.Batch
 	return Config{
 		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
@@ -383,7 +402,7 @@ func (w *scene) kill() {
 	w.store.past, w.store.hosts, w.store.states = old.past, maps.Clone(old.hosts), maps.Clone(old.states)
 	w.store.events, w.store.deliveries, w.store.reports = old.events, maps.Clone(old.deliveries), old.reports
 	w.store.standings = maps.Clone(old.standings)
-	w.store.controllers = maps.Clone(old.controllers)
+	w.store.controllers, w.store.deadlines = maps.Clone(old.controllers), maps.Clone(old.deadlines)
 	old.broken = errors.New("killed")
 	old.mu.Unlock()
 	w.hub.stopping.Store(true)

@@ -332,6 +332,8 @@ func merge(b *messages.Batch, m *messages.Batch) {
 	b.PutRules = append(b.PutRules, m.PutRules...)
 	b.DelCustomers = append(b.DelCustomers, m.DelCustomers...)
 	b.DelHosts = append(b.DelHosts, m.DelHosts...)
+	b.PutDeadlines = append(b.PutDeadlines, m.PutDeadlines...)
+	b.DelDeadlines = append(b.DelDeadlines, m.DelDeadlines...)
 	b.DelControllers = append(b.DelControllers, m.DelControllers...)
 	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)
 	b.PutTokens = append(b.PutTokens, m.PutTokens...)

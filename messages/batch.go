@@ -35,10 +35,12 @@ type Batch struct {
 	PutRoutes      []Route
 	PutRules       []RuleSettings // an empty one is removed
 	PutTokens      []EnrollToken
-	DelCustomers   []CustomerID // with rules, controllers and keys
+	DelCustomers   []CustomerID // with rules, controllers, deadlines and keys
 	DelHosts       []HostID     // with state, standing, rules, guests and keys; events and history stay
 	DelRoutes      []RouteID
 	DelTokens      []TokenID
+	PutDeadlines   []Deadline
+	DelDeadlines   []Deadline       // of which CustomerID and ID count
 	DelControllers []ControllerName // state only; events and history stay
 }
 

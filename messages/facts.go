@@ -223,6 +223,9 @@ const (
 	ControllerDown      EventType = "controller_down"
 	ControllerRecovered EventType = "controller_recovered"
 
+	DeadlineMissed EventType = "deadline_missed"
+	DeadlineMet    EventType = "deadline_met"
+
 	RouteFailing   EventType = "route_failing"
 	RouteRecovered EventType = "route_recovered"
 	HubGap         EventType = "hub_gap"
@@ -237,8 +240,8 @@ var RuleEvents = []EventType{
 	SectionLost, SectionKnown,
 }
 
-// ControllerEvents are the types that the switch of controllers tells.
-var ControllerEvents = []EventType{ControllerStale, ControllerDown, ControllerRecovered}
+// ControllerEvents are the types that the switch of controllers and deadlines tell.
+var ControllerEvents = []EventType{ControllerStale, ControllerDown, ControllerRecovered, DeadlineMissed, DeadlineMet}
 
 // Severity orders event types for routes that filter by it.
 type Severity uint8
@@ -256,7 +259,7 @@ func (t EventType) Severity() Severity {
 	switch t {
 	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ControllerStale, ClockSkew, HostCloned, CloneGone, HubGap:
+	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, HostCloned, CloneGone, HubGap:
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {

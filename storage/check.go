@@ -117,6 +117,8 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).rules)
 	case prefixToken:
 		return tally(nil, key, value, (*decoder).enrollToken)
+	case prefixDeadline:
+		return tally(nil, key, value, (*decoder).deadline)
 	case prefixController:
 		return tally(&c.Controllers, key, value, (*decoder).controller)
 	case prefixGuest:

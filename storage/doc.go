@@ -34,6 +34,7 @@
 //	s       host id                         HostState (reality)       until DelHosts
 //	g       host id, 0, be32 vmid           GuestRecord               until DelHosts
 //	b       customer id, 0, controller id   ControllerState           until DelControllers, DelCustomers
+//	u       customer id, 0, deadline id     Deadline                  until DelDeadlines, DelCustomers
 //	w       host id                         Standing                  until DelHosts
 //	t       'c', customer id; 'h', host id  RuleSettings              until reset, DelHosts, DelCustomers
 //	k       host id, 0, hash                Key                       for ever; revoked with its host or customer

@@ -28,6 +28,7 @@ const (
 	prefixRules      = 't'
 	prefixToken      = 'n'
 	prefixController = 'b'
+	prefixDeadline   = 'u'
 )
 
 var metaKey = []byte{prefixMeta}

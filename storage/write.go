@@ -187,6 +187,8 @@ func (w *batchWriter) all() error {
 		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.DelRoutes, w.delRoute) },
 		func() error { return every(b.DelTokens, w.delToken) },
+		func() error { return every(b.PutDeadlines, w.putDeadline) },
+		func() error { return every(b.DelDeadlines, w.delDeadline) },
 		func() error { return every(b.DelControllers, w.delController) },
 		func() error { return every(b.DelHosts, w.delHost) },
 		func() error { return every(b.DelCustomers, w.delCustomer) },
@@ -217,7 +219,7 @@ func (w *batchWriter) putRoute(r *messages.Route) error {
 
 func (w *batchWriter) delCustomer(id *messages.CustomerID) error {
 	return errors.Join(w.unmark(textKey(prefixCustomer, *id)), w.unmark(rulesKey(*id, "")),
-		w.drop(underKey(prefixController, *id)), w.revokeKeys("", *id))
+		w.drop(underKey(prefixController, *id)), w.drop(underKey(prefixDeadline, *id)), w.revokeKeys("", *id))
 }
 
 func (w *batchWriter) delRoute(id *messages.RouteID) error {

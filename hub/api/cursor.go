@@ -21,6 +21,7 @@ const (
 	protectionList = 'g'
 	tokenList      = 't'
 	controllerList = 'o'
+	deadlineList   = 'u'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

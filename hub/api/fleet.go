@@ -84,6 +84,11 @@ type Fleet interface {
 	ControllerReports(ctx context.Context, n messages.ControllerName, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
 	ControllerReport(ctx context.Context, n messages.ControllerName, r messages.ReportID) ([]byte, error)
 
+	// AddDeadline makes a deadline. ErrNotFound: no such customer; ErrTooMany, InvalidField.
+	AddDeadline(ctx context.Context, d messages.Deadline) (DeadlineView, error)
+	Deadlines(ctx context.Context, c messages.CustomerID) ([]DeadlineView, error)            // ErrNotFound
+	RemoveDeadline(ctx context.Context, c messages.CustomerID, id messages.DeadlineID) error // ErrNotFound
+
 	// Reports are newest first. The zero ref starts at the newest; next is zero at the end.
 	Reports(ctx context.Context, id messages.HostID, from messages.ReportRef, limit int) (rs []ReportView, next messages.ReportRef, err error)
 	// Report is one report's body as it was received. ErrNotFound.

@@ -33,6 +33,7 @@ type fakeFleet struct {
 	asked       []any // filters that lists were asked with
 	health      Health
 	controllers map[messages.ControllerName]ControllerView
+	deadlines   []DeadlineView
 
 	receipt    Receipt
 	record     func(*messages.Summary, []byte) (Receipt, error)
@@ -82,6 +83,30 @@ func (f *fakeFleet) RecordController(c messages.CustomerID, r messages.Controlle
 	}}
 	f.bodies = append(f.bodies, slices.Clone(body))
 	return f.receipt, f.err
+}
+
+func (f *fakeFleet) AddDeadline(_ context.Context, d messages.Deadline) (DeadlineView, error) {
+	if _, ok := f.customers[d.CustomerID]; !ok {
+		return DeadlineView{}, ErrNotFound
+	}
+	d.ID = messages.DeadlineID(ulid(1))
+	f.deadlines = append(f.deadlines, DeadlineView{Deadline: d})
+	return f.deadlines[0], f.err
+}
+
+func (f *fakeFleet) Deadlines(_ context.Context, c messages.CustomerID) ([]DeadlineView, error) {
+	if _, ok := f.customers[c]; !ok {
+		return nil, ErrNotFound
+	}
+	return f.deadlines, f.err
+}
+
+func (f *fakeFleet) RemoveDeadline(context.Context, messages.CustomerID, messages.DeadlineID) error {
+	if len(f.deadlines) == 0 {
+		return ErrNotFound
+	}
+	f.deadlines = nil
+	return f.err
 }
 
 func (f *fakeFleet) RotateCustomerKey(_ context.Context, id messages.CustomerID) (messages.Secret, error) {

@@ -65,6 +65,10 @@ var routes = []route{
 	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports", forOperators, (*Server).listControllerReports},
 	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports/{report_id}", forOperators, (*Server).showControllerReport},
 
+	{"POST", "/api/v1/admin/customers/{customer_id}/deadlines", forOperators, (*Server).addDeadline},
+	{"GET", "/api/v1/admin/customers/{customer_id}/deadlines", forOperators, (*Server).listDeadlines},
+	{"DELETE", "/api/v1/admin/customers/{customer_id}/deadlines/{deadline_id}", forOperators, (*Server).removeDeadline},
+
 	{"POST", "/api/v1/admin/hosts", forOperators, (*Server).mintHost},
 	{"GET", "/api/v1/admin/hosts", forOperators, (*Server).listHosts},
 	{"GET", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).showHost},

@@ -26,6 +26,15 @@ func (m memory) Host(id messages.HostID) (messages.Host, messages.HostState, err
 	return h, s, err
 }
 
+// Controller implements actors.Memory.
+func (m memory) Controller(name messages.ControllerName) (messages.ControllerState, error) {
+	s, err := m.DB.Controller(name)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = actors.ErrNotFound
+	}
+	return s, err
+}
+
 // Standing implements actors.Memory. One that is damaged is as none: the rules begin
 // anew with what the next report says.
 func (m memory) Standing(id messages.HostID) (messages.Standing, error) {
@@ -74,6 +83,7 @@ func (m memory) past() (actors.Past, error) {
 		m.EachRoute(func(r messages.Route) error { p.Routes = append(p.Routes, r); return nil }),
 		m.EachRules(func(s messages.RuleSettings) error { p.Rules = append(p.Rules, s); return nil }),
 		m.EachController(func(s messages.ControllerState) error { p.Controllers = append(p.Controllers, s); return nil }),
+		m.EachDeadline(func(d messages.Deadline) error { p.Deadlines = append(p.Deadlines, d); return nil }),
 		m.EachPendingDelivery(func(d messages.Delivery) error { p.Pending = append(p.Pending, d); return nil }),
 	)
 	return p, err
