@@ -70,6 +70,8 @@ func (h *Host) receive(m any) {
 		h.loaded(m)
 	case *studied:
 		h.studied(m)
+	case *recalled:
+		h.recalled(m)
 	case dismissed:
 		h.leave(m)
 	case checkDeadline:
@@ -207,15 +209,27 @@ func (h *Host) expire() {
 	}
 	w := &hostWrite{next: next}
 	w.events = events
-	h.commit(w)
+	h.hold(w)
+	if next.Phase != messages.PhaseDown || !h.recall(w) {
+		h.send(w)
+	}
 }
 
 func (h *Host) commit(w *hostWrite) {
-	w.host, w.token, w.state = h, h.hub.token(), &w.next
+	h.hold(w)
+	h.send(w)
+}
+
+// hold lets what comes wait for a write.
+func (h *Host) hold(w *hostWrite) {
 	h.writing = w
 	if w.ofDeadline() {
 		h.hub.alarms.began()
 	}
+}
+
+func (h *Host) send(w *hostWrite) {
+	w.host, w.token, w.state = h, h.hub.token(), &w.next
 	h.hub.engine.Send(h.hub.writer, &w.write)
 }
 

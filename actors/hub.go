@@ -27,6 +27,9 @@ type Memory interface {
 	Standing(id messages.HostID) (messages.Standing, error)
 	// Body is a report's body as it was received.
 	Body(at messages.ReportRef) ([]byte, error)
+	// LastBodies are the bodies of a host's reports from the one at last back, newest
+	// first, no more than n.
+	LastBodies(id messages.HostID, last messages.ReportRef, n int) ([][]byte, error)
 	// EventsByID returns the events in the order of their ids.
 	EventsByID(ids []messages.EventID) ([]messages.Event, error)
 }
@@ -84,6 +87,7 @@ type Hub struct {
 	engine    *actor.Engine
 	clock     *Clock
 	alarms    *alarms
+	recall    *recollection
 	stored    int // hosts at the start
 	directory *directory
 	book      *ruleBook
@@ -112,6 +116,7 @@ func NewHub(cfg Config) (*Hub, error) {
 		directory: &directory{hosts: make(map[messages.HostID]*Host)},
 		book:      newRuleBook(cfg.Past.Rules),
 		stats:     &Stats{},
+		recall:    newRecollection(),
 		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
 		log:       cfg.Log.With().Str("component", "hub").Logger(),
 	}

@@ -42,7 +42,10 @@ type fakeStore struct {
 	onRoll      func(context.Context) error
 	standings   map[messages.HostID]messages.Standing
 	studied     int   // how often a standing was read
-	unreadable  error // of a standing
+	unreadable  error // of a standing, and of the last reports
+	recalled    int   // how often those were read
+	slowRecall  time.Duration
+	onRecall    func()
 	controllers map[messages.ControllerName]messages.ControllerState
 	deadlines   map[messages.DeadlineID]messages.Deadline
 }
@@ -195,6 +198,24 @@ func (f *fakeStore) Body(at messages.ReportRef) ([]byte, error) {
 		return f.reports[n-1].Body, nil
 	}
 	return nil, ErrNotFound
+}
+
+func (f *fakeStore) LastBodies(id messages.HostID, _ messages.ReportRef, n int) (bodies [][]byte, err error) {
+	f.mu.Lock()
+	slow := f.slowRecall
+	f.mu.Unlock()
+	time.Sleep(slow)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.recalled++; f.onRecall != nil {
+		f.onRecall()
+	}
+	for _, r := range slices.Backward(f.reports) {
+		if r.HostID == id && len(bodies) < n {
+			bodies = append(bodies, r.Body)
+		}
+	}
+	return bodies, f.unreadable
 }
 
 func (f *fakeStore) HostState(id messages.HostID) (messages.HostState, error) {

@@ -326,13 +326,22 @@ type EventDetail struct {
 	GuestRunning    int        `json:"guest_running,omitempty"`
 	Cloudflared     string     `json:"cloudflared,omitempty"`
 	Error           string     `json:"error,omitempty"`
-	Cause           Cause      `json:"cause,omitempty"` // host_recovered: why it was silent
+	Cause           Cause      `json:"cause,omitempty"`   // host_recovered: why it was silent
+	Changes         []Change   `json:"changes,omitempty"` // host_down: what its last reports said anew
 
 	// What an event of the rules on reports is about, beside its host. Severity is
 	// the worst that was told of its incident.
 	Severity Severity `json:"severity,omitempty"`
 	VMID     VMID     `json:"vmid,omitempty"`    // a guest
 	Subject  string   `json:"subject,omitempty"` // a storage, a disk, a pool, a collection: its name
+}
+
+// Change is something that a report says otherwise than one before it, in words: a
+// guest, the kernel, a storage. From is empty for what only happened, such as a task.
+type Change struct {
+	What string `json:"what"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
 // Cause is why a host was silent.

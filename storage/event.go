@@ -14,6 +14,7 @@ const (
 	detailPlanned
 	detailSubject // VMID, Subject and Severity are at the end
 	detailCause   // Cause is behind them
+	detailChanges // and Changes behind that
 )
 
 func (e *encoder) event(v *messages.Event) {
@@ -31,7 +32,7 @@ func (e *encoder) event(v *messages.Event) {
 func (e *encoder) detail(v *messages.EventDetail) {
 	e.byte(bitIf(v.LastContactAt != nil, detailContact) | bitIf(v.From != nil, detailFrom) |
 		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned) | bitIf(v.OfRule(), detailSubject) |
-		bitIf(v.Cause != "", detailCause))
+		bitIf(v.Cause != "", detailCause) | bitIf(len(v.Changes) > 0, detailChanges))
 	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
 		if t != nil {
 			e.time(*t)
@@ -54,6 +55,25 @@ func (e *encoder) detail(v *messages.EventDetail) {
 	if v.Cause != "" {
 		e.text(string(v.Cause))
 	}
+	if len(v.Changes) > 0 {
+		e.changes(v.Changes)
+	}
+}
+
+func (e *encoder) changes(cs []messages.Change) {
+	e.uint(uint64(len(cs)))
+	for _, c := range cs {
+		e.text(c.What)
+		e.text(c.From)
+		e.text(c.To)
+	}
+}
+
+func (d *decoder) changes() (cs []messages.Change) {
+	for n := d.uint(); n > 0 && d.err == nil; n-- {
+		cs = append(cs, messages.Change{What: d.text(), From: d.text(), To: d.text()})
+	}
+	return cs
 }
 
 func (d *decoder) event(key []byte) messages.Event {
@@ -95,6 +115,9 @@ func (d *decoder) detail() messages.EventDetail {
 	}
 	if flags&detailCause != 0 {
 		v.Cause = messages.Cause(d.word())
+	}
+	if flags&detailChanges != 0 {
+		v.Changes = d.changes()
 	}
 	return v
 }

@@ -37,7 +37,7 @@ var (
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
-			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Cause: messages.CauseCrash, Severity: messages.SeverityCritical, VMID: 101, Subject: "local"}}
+			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Cause: messages.CauseCrash, Changes: []messages.Change{{What: "kernel", From: "a", To: "b"}, {What: "task"}}, Severity: messages.SeverityCritical, VMID: 101, Subject: "local"}}
 	sampleDelivery = messages.Delivery{ID: messages.DeliveryID(ulid(1)), Sequence: 1, RouteID: "R", CustomerID: "acme", Events: []messages.EventID{"a", "b"},
 		State: messages.DeliveryDead, Sealed: true, CreatedAt: start, DueAt: start.Add(time.Minute), Attempts: 3, LastAttemptAt: start.Add(time.Hour),
 		LastStatus: 500, LastError: "no", SentAt: start.Add(time.Nanosecond)}

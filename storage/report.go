@@ -99,6 +99,30 @@ func (db *DB) report(subject string, last messages.ReportRef, report messages.Re
 // its day was dropped, ErrCorrupt.
 func (db *DB) Body(at messages.ReportRef) ([]byte, error) { return db.body(at) }
 
+// LastBodies are the bodies of a host's last reports before and at the one at last,
+// newest first: no more than n of them, without those that came after a newer one,
+// and without those of a day that was dropped. Errors: ErrCorrupt.
+func (db *DB) LastBodies(id messages.HostID, last messages.ReportRef, n int) (bodies [][]byte, err error) {
+	for at, looks := last, 4*n; !at.IsZero() && len(bodies) < n && looks > 0; looks-- {
+		row, err := db.reportRow(string(id), at)
+		if errors.Is(err, errGone) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("last reports of %s: %w", id, err)
+		}
+		if !row.Older {
+			body, err := db.body(at)
+			if err != nil {
+				return nil, fmt.Errorf("last reports of %s: %w", id, err)
+			}
+			bodies = append(bodies, body)
+		}
+		at = row.Previous
+	}
+	return bodies, nil
+}
+
 func (db *DB) body(at messages.ReportRef) (body []byte, err error) {
 	err = db.blob(at, func(b *blob) error {
 		v, err := b.body(int(at.Entry))
