@@ -80,20 +80,11 @@ func (h *Host) recall(w *hostWrite) bool {
 	return true
 }
 
-// recalled goes on with a host_down. After a panic the store is asked what holds, and
-// the alarm rings again.
+// recalled goes on with a host_down, which was decided before whatever else befell the
+// host meanwhile: after a panic too the store is asked when it is settled.
 func (h *Host) recalled(m *recalled) {
 	w := m.write
 	if h.writing != w {
-		return
-	}
-	if h.lost {
-		h.writing = nil
-		h.hub.alarms.ended()
-		h.load()
-		for _, waiting := range w.waiting {
-			refuse(waiting)
-		}
 		return
 	}
 	if len(m.changes) > 0 {

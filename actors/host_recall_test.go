@@ -25,6 +25,9 @@ func (w *scene) wantDown(changes int) {
 	w.Helper()
 	synctest.Wait()
 	w.wantEvents(messages.GuestStopped, messages.HostStale, messages.HostDown)
+	if len(w.store.events) < 3 {
+		w.FailNow()
+	}
 	if e := w.store.events[2]; len(e.Detail.Changes) != changes || e.Detail.SilenceSeconds != 3600 {
 		w.Errorf("silent for %d s, changes %v, want 3600 and %d", e.Detail.SilenceSeconds, e.Detail.Changes, changes)
 	}
@@ -101,15 +104,23 @@ func TestDownWhileItsReportsAreRead(t *testing.T) {
 	})
 	t.Run("the host panics", func(t *testing.T) {
 		during(t, func(w *scene) {
-			w.hub.directory.hosts[testHost].mend(nil)
-			w.sleep(recallPatience + time.Second)
-			w.sleep(recallPatience + time.Second)
+			w.hub.engine.Send(w.hub.directory.hosts[testHost].PID(), (*recalled)(nil))
+			synctest.Wait()
+			if err := w.say(oneUp); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("a report before the state is read back: %v", err)
+			}
+			w.sleep(recallPatience)
 			w.wantEvents(messages.GuestStopped, messages.HostStale, messages.HostDown)
 			w.hub.alarms.mu.Lock()
 			if n := w.hub.alarms.open; n != 0 {
 				t.Errorf("%d transitions are under way", n)
 			}
 			w.hub.alarms.mu.Unlock()
+			if n := w.hub.watch.panics.Load(); n != 1 {
+				t.Errorf("%d panics, want 1", n)
+			}
+			w.mustSay(oneUp)
+			w.wantEvents(messages.GuestStopped, messages.HostStale, messages.HostDown, messages.HostRecovered)
 		})
 	})
 	t.Run("the hub is killed", func(t *testing.T) {
