@@ -55,6 +55,9 @@ func TestControllerGoesSilentAndReturns(t *testing.T) {
 }
 
 func TestControllersOwnIntervalScalesItsSwitch(t *testing.T) {
+	if raced {
+		t.Skip("days of seconds; shorter tests have the same goroutines")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newScene(t)
 		w.start()

@@ -83,6 +83,9 @@ func TestBadDeadlinesAreRefused(t *testing.T) {
 // A week of a nightly report that is due by 06:00 (05:00 in UTC). The tests' clock
 // starts at midnight of Saturday, January 1, 2000.
 func TestDeadlineIsMissedAndMet(t *testing.T) {
+	if raced {
+		t.Skip("days of seconds; shorter tests have the same goroutines")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newScene(t)
 		w.start()

@@ -2,6 +2,5 @@
 
 package actors
 
-// raced: the race detector runs, which finds nothing in a simulation of one
-// goroutine a seed and makes it ten times slower.
+// raced: the race detector runs.
 const raced = true

@@ -269,6 +269,7 @@ func (s *simStore) end() {
 // TestStoreChangesNoStory protects the comparison's ground: a fleet on the real
 // store lives the very story that it lives without, and every seed tells it again.
 func TestStoreChangesNoStory(t *testing.T) {
+	skipRaced(t)
 	for seed := uint64(1); seed <= 2; seed++ {
 		fast, real := newWorld(seed, faithful, 3), newWorld(seed, faithful, 3).onStore(t.TempDir())
 		fast.ends, real.ends = 24*time.Hour, 24*time.Hour
@@ -282,6 +283,7 @@ func TestStoreChangesNoStory(t *testing.T) {
 // TestStoreIsHeldToTheTruth protects the simulation on the store: what is lost or
 // twisted there by a single batch must be told.
 func TestStoreIsHeldToTheTruth(t *testing.T) {
+	skipRaced(t)
 	ways := map[string]func(*messages.Batch) bool{
 		"a host's state is lost": func(b *messages.Batch) bool {
 			lost := len(b.Hosts) > 0
