@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -159,29 +160,9 @@ func (s *Server) listControllerReports(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	q, err := readQuery(ctx)
-	if err != nil {
-		return err
-	}
-	from, err := readReportCursor(q.cursor)
-	if err != nil {
-		return err
-	}
-	c, cancel := s.ask()
-	defer cancel()
-	rows, next, err := s.fleet.ControllerReports(c, name, from, q.limit)
-	if err != nil {
-		return err
-	}
-	p := page[controllerReportItem]{Items: make([]controllerReportItem, len(rows))}
-	for i, r := range rows {
-		p.Items[i] = controllerReportItem{r.ID, r.ReceivedAt, r.Bytes}
-	}
-	if !next.IsZero() {
-		cursor := makeReportCursor(next)
-		p.Next = &cursor
-	}
-	return answerJSON(ctx, 200, p)
+	return listReportsOf(s, ctx, func(c context.Context, from messages.ReportRef, limit int) ([]ReportView, messages.ReportRef, error) {
+		return s.fleet.ControllerReports(c, name, from, limit)
+	}, func(r ReportView) controllerReportItem { return controllerReportItem{r.ID, r.ReceivedAt, r.Bytes} })
 }
 
 func (s *Server) showControllerReport(ctx *fasthttp.RequestCtx, a args) error {
@@ -189,16 +170,7 @@ func (s *Server) showControllerReport(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	report, err := messages.ParseULID[messages.ReportID]("report_id", a.params[2])
-	if err != nil {
-		return errNotFound
-	}
-	c, cancel := s.ask()
-	defer cancel()
-	body, err := s.fleet.ControllerReport(c, name, report)
-	if err != nil {
-		return err
-	}
-	answer(ctx, 200, body)
-	return nil
+	return showReportOf(s, ctx, a.params[2], func(c context.Context, report messages.ReportID) ([]byte, error) {
+		return s.fleet.ControllerReport(c, name, report)
+	})
 }

@@ -292,29 +292,9 @@ func (s *Server) listReports(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	q, err := readQuery(ctx)
-	if err != nil {
-		return err
-	}
-	from, err := readReportCursor(q.cursor)
-	if err != nil {
-		return err
-	}
-	c, cancel := s.ask()
-	defer cancel()
-	rows, next, err := s.fleet.Reports(c, id, from, q.limit)
-	if err != nil {
-		return err
-	}
-	p := page[reportItem]{Items: make([]reportItem, len(rows))}
-	for i, r := range rows {
-		p.Items[i] = reportItemOf(r)
-	}
-	if !next.IsZero() {
-		cursor := makeReportCursor(next)
-		p.Next = &cursor
-	}
-	return answerJSON(ctx, 200, p)
+	return listReportsOf(s, ctx, func(c context.Context, from messages.ReportRef, limit int) ([]ReportView, messages.ReportRef, error) {
+		return s.fleet.Reports(c, id, from, limit)
+	}, reportItemOf)
 }
 
 func (s *Server) showReport(ctx *fasthttp.RequestCtx, a args) error {
@@ -322,18 +302,9 @@ func (s *Server) showReport(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	report, err := messages.ParseULID[messages.ReportID]("report_id", a.params[1])
-	if err != nil {
-		return errNotFound
-	}
-	c, cancel := s.ask()
-	defer cancel()
-	body, err := s.fleet.Report(c, id, report)
-	if err != nil {
-		return err
-	}
-	answer(ctx, 200, body)
-	return nil
+	return showReportOf(s, ctx, a.params[1], func(c context.Context, report messages.ReportID) ([]byte, error) {
+		return s.fleet.Report(c, id, report)
+	})
 }
 
 func (s *Server) rotateKey(ctx *fasthttp.RequestCtx, a args) error {
