@@ -338,6 +338,8 @@ func merge(b *messages.Batch, m *messages.Batch) {
 	b.DelRoutes = append(b.DelRoutes, m.DelRoutes...)
 	b.PutTokens = append(b.PutTokens, m.PutTokens...)
 	b.DelTokens = append(b.DelTokens, m.DelTokens...)
+	b.PutSilences = append(b.PutSilences, m.PutSilences...)
+	b.DelSilences = append(b.DelSilences, m.DelSilences...)
 }
 
 func lastDelivery(ds []messages.Delivery) (last uint64) {

@@ -28,6 +28,7 @@ type Batch struct {
 	Standings   []Standing
 	Events      []Event
 	Deliveries  []Delivery // put: new or changed
+	Alarms      []Alarm    // put; one that is closed with nothing pending is removed
 
 	PutCustomers   []Customer
 	PutHosts       []Host
@@ -35,10 +36,12 @@ type Batch struct {
 	PutRoutes      []Route
 	PutRules       []RuleSettings // an empty one is removed
 	PutTokens      []EnrollToken
+	PutSilences    []Silence
 	DelCustomers   []CustomerID // with rules, controllers, deadlines and keys
 	DelHosts       []HostID     // with state, standing, rules, guests and keys; events and history stay
 	DelRoutes      []RouteID
 	DelTokens      []TokenID
+	DelSilences    []SilenceID
 	PutDeadlines   []Deadline
 	DelDeadlines   []Deadline       // of which CustomerID and ID count
 	DelControllers []ControllerName // state only; events and history stay

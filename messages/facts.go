@@ -24,6 +24,7 @@ type Host struct {
 	// PollIntervalSeconds is the host's own interval; 0 means the hub's. Above
 	// the hub's it scales both thresholds of the switch by the same factor.
 	PollIntervalSeconds int             `json:"poll_interval_seconds,omitempty"`
+	Site                string          `json:"site,omitempty"` // hosts that fail together: a building, a line
 	DesiredGeneration   uint64          `json:"desired_generation"`
 	Desired             json.RawMessage `json:"desired,omitempty"`
 	DRRecord            json.RawMessage `json:"dr_record,omitempty"`
@@ -194,6 +195,8 @@ const (
 	ClockSkew     EventType = "clock_skew"
 	HostCloned    EventType = "host_cloned" // two speak with its key
 	CloneGone     EventType = "clone_gone"
+	HostFlapping  EventType = "host_flapping" // something about it changes again and again
+	HostSettled   EventType = "host_settled"
 
 	GuestStopped         EventType = "guest_stopped"
 	GuestStarted         EventType = "guest_started"
@@ -230,6 +233,9 @@ const (
 	RouteRecovered EventType = "route_recovered"
 	HubGap         EventType = "hub_gap"
 	RouteTest      EventType = "route_test" // never stored: made by `route test`
+
+	IncidentOpened EventType = "incident_opened" // many hosts fell silent together
+	IncidentClosed EventType = "incident_closed"
 )
 
 // RuleEvents are the types that the rules on reports tell.
@@ -257,9 +263,9 @@ const (
 // alarm, so that a route which hears the alarm hears the end of it.
 func (t EventType) Severity() Severity {
 	switch t {
-	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered:
+	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered, IncidentOpened, IncidentClosed:
 		return SeverityCritical
-	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, HostCloned, CloneGone, HubGap:
+	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap:
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {
@@ -328,6 +334,7 @@ type EventDetail struct {
 	Error           string     `json:"error,omitempty"`
 	Cause           Cause      `json:"cause,omitempty"`   // host_recovered: why it was silent
 	Changes         []Change   `json:"changes,omitempty"` // host_down: what its last reports said anew
+	Mass            *Mass      `json:"mass,omitempty"`    // incident_opened, incident_closed
 
 	// What an event of the rules on reports is about, beside its host. Severity is
 	// the worst that was told of its incident.
@@ -335,6 +342,19 @@ type EventDetail struct {
 	VMID     VMID     `json:"vmid,omitempty"`    // a guest
 	Subject  string   `json:"subject,omitempty"` // a storage, a disk, a pool, a collection: its name
 }
+
+// Mass is what is known of an incident as of its event.
+type Mass struct {
+	Scope     Scope    `json:"scope"`
+	Silent    int      `json:"silent"`              // members that are silent now
+	Down      int      `json:"down,omitempty"`      // of these: down
+	Recovered int      `json:"recovered,omitempty"` // members that returned
+	Total     int      `json:"total"`               // hosts in the scope that ever reported
+	Hosts     []HostID `json:"hosts"`               // the silent ones, at most MaxMassHosts
+}
+
+// MaxMassHosts bounds the names in Mass.
+const MaxMassHosts = 50
 
 // Change is something that a report says otherwise than one before it, in words: a
 // guest, the kernel, a storage. From is empty for what only happened, such as a task.
@@ -362,8 +382,11 @@ func (d *EventDetail) OfRule() bool { return d.VMID != 0 || d.Subject != "" || d
 // RouteKind says how a route is spoken to.
 type RouteKind string
 
-// RouteWebhook is a POST signed the Standard Webhooks way.
-const RouteWebhook RouteKind = "webhook"
+// The kinds of routes.
+const (
+	RouteWebhook  RouteKind = "webhook"  // a POST signed the Standard Webhooks way
+	RouteShoutrrr RouteKind = "shoutrrr" // a service by its shoutrrr URL: mail, ntfy, Telegram …
+)
 
 // Route is where notifications go: of one customer, or of all when CustomerID
 // is empty (the operator's).
@@ -377,6 +400,13 @@ type Route struct {
 	MinSeverity Severity
 	CreatedAt   time.Time
 	Incident    IncidentID // open from route_failing to route_recovered
+
+	Name          string      // for people; "" is none
+	Quiet         *QuietHours // keeps what is not critical until their end; nil: never
+	MaxPerHour    int         // messages; what is over waits. 0: no limit
+	EscalateTo    RouteID     // hears what nobody acknowledged; "": nobody
+	EscalateAfter time.Duration
+	OnCall        bool // hears escalations only
 }
 
 // DeliveryState is one of three words.
@@ -408,4 +438,6 @@ type Delivery struct {
 	LastStatus    int           `json:"last_status,omitempty"` // of HTTP; 0: no answer
 	LastError     string        `json:"last_error,omitempty"`  // without secrets
 	SentAt        time.Time     `json:"sent_at,omitzero"`
+
+	Reason DeliveryReason `json:"reason,omitempty"`
 }

@@ -115,6 +115,10 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).standing)
 	case prefixRules:
 		return tally(nil, key, value, (*decoder).rules)
+	case prefixAlarm:
+		return tally(nil, key, value, (*decoder).alarm)
+	case prefixSilence:
+		return tally(nil, key, value, (*decoder).silence)
 	case prefixToken:
 		return tally(nil, key, value, (*decoder).enrollToken)
 	case prefixDeadline:

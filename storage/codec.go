@@ -104,6 +104,9 @@ func (d *decoder) done() error {
 	return d.err
 }
 
+// more reports whether something is left: a field that older values lack.
+func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
+
 func (d *decoder) take(n uint64) []byte {
 	if n > uint64(len(d.b)) {
 		d.fail(errShort)

@@ -24,10 +24,13 @@ func (e *encoder) delivery(v *messages.Delivery) {
 	e.int(int64(v.LastStatus))
 	e.text(v.LastError)
 	e.time(v.SentAt)
+	if v.Reason != messages.BecauseNews {
+		e.text(string(v.Reason))
+	}
 }
 
 func (d *decoder) delivery(key []byte) messages.Delivery {
-	return messages.Delivery{
+	v := messages.Delivery{
 		Sequence:      binary.BigEndian.Uint64(key[1:]),
 		ID:            messages.DeliveryID(d.text()),
 		RouteID:       messages.RouteID(d.word()),
@@ -43,6 +46,10 @@ func (d *decoder) delivery(key []byte) messages.Delivery {
 		LastError:     d.text(),
 		SentAt:        d.time(),
 	}
+	if d.more() {
+		v.Reason = messages.DeliveryReason(d.word())
+	}
+	return v
 }
 
 // Delivery reads one delivery. Errors: ErrNotFound, ErrCorrupt.

@@ -40,6 +40,8 @@
 //	k       host id, 0, hash                Key                       for ever; revoked with its host or customer
 //	n       token id                        EnrollToken               until DelTokens
 //	r       route id                        Route                     until DelRoutes
+//	a       incident id                     Alarm                     until it has ended and was told
+//	q       silence id                      Silence                   until DelSilences
 //	e       event id                        Event                     for ever
 //	f       host id, 0, event id            – (events of a host)      as the event
 //	o       customer id, 0, event id        – (events of a customer)  as the event

@@ -15,6 +15,7 @@ const (
 	detailSubject // VMID, Subject and Severity are at the end
 	detailCause   // Cause is behind them
 	detailChanges // and Changes behind that
+	detailMass    // and Mass behind that
 )
 
 func (e *encoder) event(v *messages.Event) {
@@ -32,7 +33,7 @@ func (e *encoder) event(v *messages.Event) {
 func (e *encoder) detail(v *messages.EventDetail) {
 	e.byte(bitIf(v.LastContactAt != nil, detailContact) | bitIf(v.From != nil, detailFrom) |
 		bitIf(v.To != nil, detailTo) | bitIf(v.Planned, detailPlanned) | bitIf(v.OfRule(), detailSubject) |
-		bitIf(v.Cause != "", detailCause) | bitIf(len(v.Changes) > 0, detailChanges))
+		bitIf(v.Cause != "", detailCause) | bitIf(len(v.Changes) > 0, detailChanges) | bitIf(v.Mass != nil, detailMass))
 	for _, t := range []*time.Time{v.LastContactAt, v.From, v.To} {
 		if t != nil {
 			e.time(*t)
@@ -57,6 +58,27 @@ func (e *encoder) detail(v *messages.EventDetail) {
 	}
 	if len(v.Changes) > 0 {
 		e.changes(v.Changes)
+	}
+	if v.Mass != nil {
+		e.mass(v.Mass)
+	}
+}
+
+func (e *encoder) mass(m *messages.Mass) {
+	e.scope(m.Scope)
+	for _, n := range []int{m.Silent, m.Down, m.Recovered, m.Total} {
+		e.uint(uint64(n))
+	}
+	e.uint(uint64(len(m.Hosts)))
+	for _, id := range m.Hosts {
+		e.text(string(id))
+	}
+}
+
+func (d *decoder) mass() *messages.Mass {
+	return &messages.Mass{
+		Scope: d.scope(), Silent: int(d.uint()), Down: int(d.uint()), Recovered: int(d.uint()), Total: int(d.uint()),
+		Hosts: texts[messages.HostID](d),
 	}
 }
 
@@ -118,6 +140,9 @@ func (d *decoder) detail() messages.EventDetail {
 	}
 	if flags&detailChanges != 0 {
 		v.Changes = d.changes()
+	}
+	if flags&detailMass != 0 {
+		v.Mass = d.mass()
 	}
 	return v
 }

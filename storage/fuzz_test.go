@@ -39,6 +39,8 @@ func records() map[string]mutation.Target {
 		"Route":     record(textKey(prefixRoute, "R"), (*encoder).route, (*decoder).route, sampleRoute, messages.Route{}),
 		"Event":     record(textKey(prefixEvent, "E"), (*encoder).event, (*decoder).event, sampleEvent, messages.Event{}),
 		"Delivery":  record(delivery, (*encoder).delivery, (*decoder).delivery, sampleDelivery, messages.Delivery{}),
+		"Alarm":     record(textKey(prefixAlarm, "I"), (*encoder).alarm, (*decoder).alarm, sampleAlarm, messages.Alarm{}),
+		"Silence":   record(textKey(prefixSilence, "S"), (*encoder).silence, (*decoder).silence, sampleSilence, messages.Silence{}),
 		"Meta":      record(metaKey, (*encoder).meta, (*decoder).meta, meta{}, meta{1, start, messages.Ledger{Listened: 2, At: start}, 3, "E", 4, 5}),
 		"RollUpRow": record([]byte("2h"), func(e *encoder, s *[]slot) { e.slots(*s) },
 			func(d *decoder, _ []byte) []slot { return d.slots(messages.ResolutionTwoHours.Slots()) }, sampleDay().slots(messages.ResolutionTwoHours, nil)),

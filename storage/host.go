@@ -17,11 +17,14 @@ func (e *encoder) host(h *messages.Host) {
 	e.uint(h.DesiredGeneration)
 	e.bytes(h.Desired)
 	e.bytes(h.DRRecord)
+	if h.Site != "" {
+		e.text(h.Site)
+	}
 }
 
 func (d *decoder) host(key []byte) messages.Host {
 	id := messages.HostID(key[1:])
-	return messages.Host{
+	h := messages.Host{
 		ID:                  id,
 		CustomerID:          d.ownerOf(id),
 		CreatedAt:           d.time(),
@@ -30,6 +33,10 @@ func (d *decoder) host(key []byte) messages.Host {
 		Desired:             d.bytes(),
 		DRRecord:            d.bytes(),
 	}
+	if d.more() {
+		h.Site = d.word()
+	}
+	return h
 }
 
 // ownerOf reads a customer's id; one that the host's id spells, as all do,

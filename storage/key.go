@@ -29,6 +29,8 @@ const (
 	prefixToken      = 'n'
 	prefixController = 'b'
 	prefixDeadline   = 'u'
+	prefixAlarm      = 'a'
+	prefixSilence    = 'q'
 )
 
 var metaKey = []byte{prefixMeta}

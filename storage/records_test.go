@@ -18,7 +18,7 @@ func ptr[T any](v T) *T { return &v }
 
 var (
 	sampleCustomer = messages.Customer{ID: "acme", DisplayName: "Ácme Ltd", Blocked: true, CreatedAt: start}
-	sampleHost     = messages.Host{ID: "acme-0000000a", CustomerID: "acme", CreatedAt: start, PollIntervalSeconds: 300,
+	sampleHost     = messages.Host{ID: "acme-0000000a", CustomerID: "acme", CreatedAt: start, PollIntervalSeconds: 300, Site: "Győr",
 		DesiredGeneration: 7, Desired: json.RawMessage(`{"a":1}`), DRRecord: json.RawMessage(`[]`)}
 	sampleState = messages.HostState{ID: "acme-0000000a", Phase: messages.PhaseDown, SkewAlarmed: true, PhaseSince: -5,
 		ContactAt: start.UnixNano(), ContactHeard: 1 << 60, ReportAt: 3, ReportedAt: 4, UptimeSecs: 1<<32 - 1, SkewSecs: -7, IntervalSecs: 3600, FactsDue: 8, FactsHash: 9,
@@ -30,17 +30,26 @@ var (
 	sampleKey = messages.Key{Hash: messages.KeyHash{1, 2, 3}, Kind: messages.KeyHost, HostID: "acme-0000000a", CustomerID: "acme",
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",
-		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start, Incident: "I"}
+		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start, Incident: "I",
+		Name: "duty", Quiet: &messages.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Budapest"}, MaxPerHour: 9, EscalateTo: "S", EscalateAfter: time.Hour, OnCall: true}
 	sampleToken = messages.EnrollToken{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAT", Hash: messages.KeyHash{7}, CustomerID: "acme", NodePattern: "pve*", Uses: 3,
 		CreatedAt: start, ExpiresAt: start.Add(time.Hour),
 		Enrolled: []messages.Enrollment{{Nonce: messages.KeyHash{8}, HostID: "acme-0000000a", Node: "pve1", At: start.Add(time.Minute)}}}
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
-			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Cause: messages.CauseCrash, Changes: []messages.Change{{What: "kernel", From: "a", To: "b"}, {What: "task"}}, Severity: messages.SeverityCritical, VMID: 101, Subject: "local"}}
+			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Cause: messages.CauseCrash, Changes: []messages.Change{{What: "kernel", From: "a", To: "b"}, {What: "task"}}, Severity: messages.SeverityCritical, VMID: 101, Subject: "local",
+			Mass: &messages.Mass{Scope: messages.Scope{Kind: messages.ScopeCustomer, ID: "acme"}, Silent: 1, Down: 2, Recovered: 3, Total: 4, Hosts: []messages.HostID{"acme-0000000a"}}}}
 	sampleDelivery = messages.Delivery{ID: messages.DeliveryID(ulid(1)), Sequence: 1, RouteID: "R", CustomerID: "acme", Events: []messages.EventID{"a", "b"},
 		State: messages.DeliveryDead, Sealed: true, CreatedAt: start, DueAt: start.Add(time.Minute), Attempts: 3, LastAttemptAt: start.Add(time.Hour),
-		LastStatus: 500, LastError: "no", SentAt: start.Add(time.Nanosecond)}
+		LastStatus: 500, LastError: "no", SentAt: start.Add(time.Nanosecond), Reason: messages.BecauseReminder}
+	sampleAlarm = messages.Alarm{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", HostID: "acme-0000000a", RouteID: "R", Site: "Győr", Type: messages.HostDown,
+		Severity: messages.SeverityCritical, Raised: "E", Summary: "is down", VMID: 101, Subject: "local", OpenedAt: start, ClosedAt: start.Add(1),
+		Pending:      []messages.PendingEvent{{ID: "E", Type: messages.HostDown, Severity: messages.SeverityCritical}, {ID: "F", Type: messages.HostRecovered, Severity: 1}},
+		PendingSince: start.Add(2), Told: []messages.EventType{messages.HostStale}, ToldAt: start.Add(3), Incident: "I", Wide: "W",
+		Ack: &messages.Ack{By: "eve", Reason: "on it", At: start.Add(4)}, RemindedAt: start.Add(5), Escalated: true, Scope: messages.Scope{Kind: messages.ScopeSite, ID: "Győr"}, Members: 40}
+	sampleSilence = messages.Silence{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAW", Scope: messages.Scope{Kind: messages.ScopeCustomer, ID: "acme"}, Reason: "move", CreatedBy: "eve",
+		CreatedAt: start, StartsAt: start.Add(1), EndsAt: start.Add(2), Schedule: "0 3 * * 0", TimeZone: "Europe/Budapest", DurationSeconds: 7200}
 	sampleGuest = messages.GuestRecord{HostID: "acme-0000000a", VMID: 100, Kind: "lxc", DisplayName: "web", Status: "running",
 		ControllerVersion: "2", FirstSeenAt: start, LastSeenAt: start.Add(1), APIKeyHash: &messages.KeyHash{4}, DesiredSpec: json.RawMessage(`{}`)}
 	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1),
@@ -131,7 +140,7 @@ func filled(t *testing.T, name string, v reflect.Value) {
 func TestRecordsComeBackWhole(t *testing.T) {
 	either := sampleReport // is a host's; a controller's is written in the same place: TestControllersComeBackWhole
 	either.Controller = messages.ControllerName{CustomerID: "acme", ID: "web"}
-	for _, v := range []any{sampleCustomer, sampleHost, sampleState, sampleKey, sampleRoute, sampleToken, sampleEvent, sampleDelivery, sampleGuest, either} {
+	for _, v := range []any{sampleCustomer, sampleHost, sampleState, sampleKey, sampleRoute, sampleToken, sampleEvent, sampleDelivery, sampleAlarm, sampleSilence, sampleGuest, either} {
 		filled(t, reflect.TypeOf(v).Name(), reflect.ValueOf(v))
 	}
 	db := openTest(t, t.TempDir())
@@ -143,6 +152,8 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	b.PutKeys = []messages.Key{sampleKey}
 	b.PutRoutes = []messages.Route{sampleRoute}
 	b.PutTokens = []messages.EnrollToken{sampleToken}
+	b.Alarms = []messages.Alarm{sampleAlarm}
+	b.PutSilences = []messages.Silence{sampleSilence}
 	b.Hosts = []messages.HostState{sampleState}
 	b.Events = []messages.Event{sampleEvent}
 	b.Deliveries = []messages.Delivery{sampleDelivery}
@@ -165,6 +176,10 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	same("routes", rs, err, []messages.Route{sampleRoute})
 	ts, err := db.EnrollTokens()
 	same("tokens", ts, err, []messages.EnrollToken{sampleToken})
+	ss, err := db.Silences()
+	same("silences", ss, err, []messages.Silence{sampleSilence})
+	err = db.EachAlarm(func(a messages.Alarm) error { same("alarm", a, nil, sampleAlarm); return nil })
+	same("alarms", nil, err, nil)
 	e, err := db.Event(sampleEvent.ID)
 	same("event", e, err, sampleEvent)
 	d, err := db.Delivery(sampleDelivery.ID)
@@ -469,5 +484,33 @@ func TestCustomersAndRoutesAreRemoved(t *testing.T) {
 	}
 	if rs, err := db.Routes(); err != nil || len(rs) != 1 || rs[0].ID != "R2" {
 		t.Errorf("routes %v, %v", rs, err)
+	}
+}
+
+// An alarm is kept while it is open or has something to be told, and goes then.
+func TestAlarmsAreForgottenWhenTheyEndedAndWereTold(t *testing.T) {
+	db := openTest(t, t.TempDir())
+	f := newFleet(0)
+	count := func(a messages.Alarm) (n int) {
+		b := f.empty()
+		b.Alarms = []messages.Alarm{a}
+		write(t, db, b)
+		if err := db.EachAlarm(func(messages.Alarm) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	a := sampleAlarm
+	if n := count(a); n != 1 {
+		t.Errorf("ended, and not told: %d, want 1", n)
+	}
+	if a.Pending = nil; count(a) != 0 {
+		t.Error("ended and told: it is still there")
+	}
+	if a.ClosedAt = (time.Time{}); count(a) != 1 {
+		t.Error("open and told: it is gone")
+	}
+	if a.Type = messages.HostRebooted; count(a) != 0 {
+		t.Error("what nothing ends, and told: it is still there")
 	}
 }

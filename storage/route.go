@@ -7,17 +7,23 @@ func (e *encoder) route(r *messages.Route) {
 	e.text(string(r.Kind))
 	e.text(r.URL.Reveal())
 	e.text(r.Secret.Reveal())
-	e.uint(uint64(len(r.Events)))
-	for _, t := range r.Events {
-		e.text(string(t))
-	}
+	e.texts(r.Events)
 	e.byte(byte(r.MinSeverity))
 	e.time(r.CreatedAt)
 	e.text(string(r.Incident))
+	e.routeMore(r)
+}
+
+// texts writes a count and as many texts.
+func (e *encoder) texts(ts []messages.EventType) {
+	e.uint(uint64(len(ts)))
+	for _, t := range ts {
+		e.text(string(t))
+	}
 }
 
 func (d *decoder) route(key []byte) messages.Route {
-	return messages.Route{
+	r := messages.Route{
 		ID:          messages.RouteID(key[1:]),
 		CustomerID:  messages.CustomerID(d.text()),
 		Kind:        messages.RouteKind(d.word()),
@@ -28,6 +34,10 @@ func (d *decoder) route(key []byte) messages.Route {
 		CreatedAt:   d.time(),
 		Incident:    messages.IncidentID(d.text()),
 	}
+	if d.more() {
+		d.routeMore(&r)
+	}
+	return r
 }
 
 // texts reads a count and as many texts; nil when there are none.
