@@ -17,8 +17,8 @@ import (
 // or an invention. Collect may block until ctx ends and is never called twice
 // at once. An error means that the host itself could not be read; what else
 // could not be is said in the report's Sections. The caller owns the report
-// and fills in HostID, AgentVersion, Stream and Sequence; ReportedAt and
-// BootID only when the source left them empty.
+// and fills in HostID, AgentVersion, Stream and Sequence; ReportedAt, BootID and
+// LastEnd only when the source left them empty.
 type Source interface {
 	Collect(ctx context.Context) (*messages.Report, error)
 }
@@ -27,10 +27,11 @@ type Source interface {
 type CollectorConfig struct {
 	HostID       messages.HostID
 	AgentVersion string
-	BootID       string        // of the running kernel; empty when unknown
-	Stream       string        // made when empty: a ULID, new at every start
-	Interval     time.Duration // between reports, until the hub says otherwise
-	Timeout      time.Duration // a collection's deadline
+	BootID       string            // of the running kernel; empty when unknown
+	LastEnd      *messages.LastEnd // how things ended before; nil: not known
+	Stream       string            // made when empty: a ULID, new at every start
+	Interval     time.Duration     // between reports, until the hub says otherwise
+	Timeout      time.Duration     // a collection's deadline
 	Source       Source
 	Reporter     *actor.PID // gets every report
 	// Fatal is called, and must not block, when the collector has panicked and
@@ -81,7 +82,7 @@ func newCollector(cfg CollectorConfig) *Collector {
 		state: collectorState{
 			interval: cfg.Interval,
 			stamp: reportStamp{hostID: cfg.HostID, version: cfg.AgentVersion,
-				stream: cfg.Stream, bootID: cfg.BootID},
+				stream: cfg.Stream, bootID: cfg.BootID, lastEnd: cfg.LastEnd},
 		},
 		cancel: func() {},
 		log:    cfg.Log,

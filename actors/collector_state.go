@@ -31,6 +31,7 @@ type reportStamp struct {
 	version  string
 	stream   string
 	bootID   string
+	lastEnd  *messages.LastEnd
 	sequence uint64 // of the last report
 }
 
@@ -66,13 +67,16 @@ func (s *collectorState) adopt(seconds int) bool {
 }
 
 // put numbers r and fills what only the collector knows. A source that knows
-// its own clock or boot (a simulated one) has filled those itself.
+// its own clock, boot or end (a simulated one) has filled those itself.
 func (s *reportStamp) put(r *messages.Report, now time.Time) {
 	s.sequence++
 	r.HostID, r.AgentVersion = s.hostID, s.version
 	r.Stream, r.Sequence = s.stream, s.sequence
 	if r.BootID == "" {
 		r.BootID = s.bootID
+	}
+	if r.LastEnd == nil {
+		r.LastEnd = s.lastEnd
 	}
 	if r.ReportedAt.IsZero() {
 		r.ReportedAt = now.UTC()

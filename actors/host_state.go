@@ -86,16 +86,16 @@ func onReport(s *messages.HostState, r *messages.Summary, now Moment) (verdict, 
 	if v != fresh {
 		if sentLater(s, r.SentAt) { // what it says is old, but it was said now
 			contact(s, now, &told)
-			told.because(cause)
+			told.because(cause, r)
 			noteSkew(s, r, now, &told)
 		}
 		return v, told
 	}
 	if otherBoot(s, r) && !wasUpMeanwhile(s, r, now) {
-		told.rebooted(s, now)
+		told.rebooted(s, r, now)
 	}
 	contact(s, now, &told)
-	told.because(cause)
+	told.because(cause, r)
 	s.ReportAt, s.ReportedAt = now.Wall.UnixNano(), r.ReportedAt
 	s.AgentVersion, s.UptimeSecs, s.Figures = r.AgentVersion, r.UptimeSecs, r.Figures
 	if r.BootHash != 0 {
@@ -217,11 +217,16 @@ func (n *news) recovered(s *messages.HostState, now Moment) {
 	*n = append(*n, e)
 }
 
-func (n *news) rebooted(s *messages.HostState, now Moment) {
+func (n *news) rebooted(s *messages.HostState, r *messages.Summary, now Moment) {
 	e := about(s, messages.HostRebooted, now)
 	e.IncidentID = ""
 	e.Detail.Planned, e.Detail.Reason = s.HeldUntil != 0, s.HeldReason
 	e.Summary = string(s.ID) + " has rebooted"
+	if c := causeOfMachine[r.MachineEnd]; c == messages.CauseReboot {
+		e.Detail.Cause = c
+	} else if c != "" {
+		explain(&e, c, r)
+	}
 	*n = append(*n, e)
 }
 

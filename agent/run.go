@@ -20,6 +20,7 @@ import (
 	"felhom.eu/agent/cloudflared"
 	"felhom.eu/agent/config"
 	"felhom.eu/agent/departure"
+	"felhom.eu/agent/lastrun"
 	"felhom.eu/agent/local"
 	"felhom.eu/agent/pbs"
 	"felhom.eu/agent/proxmox"
@@ -58,8 +59,8 @@ FELHOM_AGENT_HUB_{URL,HOST_ID,API_KEY,API_KEY_FILE,POLL_SECONDS,TIMEOUT_SECONDS,
 FELHOM_AGENT_PROXMOX_{URL,NODE,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
 FELHOM_AGENT_COLLECTIONS_{PERIOD_SECONDS,SCRATCH_VMIDS,RESTORE_RESULTS_DIR},
 FELHOM_AGENT_PBS_{NAME,URL,TOKEN_ID,TOKEN_SECRET,TOKEN_SECRET_FILE,CA_FILE,FINGERPRINT,SERVER_NAME},
-FELHOM_AGENT_SIMULATED_{SEED,PRESET}, FELHOM_AGENT_CLOUDFLARED_READY_URL and FELHOM_AGENT_SOURCE
-lay over the file.
+FELHOM_AGENT_SIMULATED_{SEED,PRESET}, FELHOM_AGENT_CLOUDFLARED_READY_URL FELHOM_AGENT_STATE_DIR
+and FELHOM_AGENT_SOURCE lay over the file.
 `
 
 // usageError is what the caller can mend before starting again.
@@ -354,6 +355,9 @@ func serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	log.Debug().Interface("configuration", cfg.Redacted()).Msg("as configured")
 	d := daemon{hostID: messages.HostID(cfg.Hub.HostID), source: source, uplink: client,
 		interval: cfg.Hub.Poll(), timeout: cfg.Hub.Timeout(), why: departure.Systemd{}.Why, log: log}
+	if cfg.Source != config.SourceSimulated { // which has a life of its own
+		d.stateDir = cfg.StateDir
+	}
 	return d.run(ctx)
 }
 
@@ -365,8 +369,9 @@ type daemon struct {
 	interval time.Duration
 	timeout  time.Duration // of one attempt to deliver
 	// why tells, at the end, why it comes: as departure.Systemd.Why.
-	why func(context.Context) (reason string, backIn time.Duration)
-	log zerolog.Logger
+	why      func(context.Context) (reason string, backIn time.Duration)
+	stateDir string // of what is written down for the next run; "": nothing is
+	log      zerolog.Logger
 }
 
 // run starts the actors and waits for the end of ctx, which is a clean stop, or
@@ -380,9 +385,10 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	bug := func(err error) { fail(actorBug{err}) }
+	run, lastEnd := d.begin()
 	reporter := actors.SpawnReporter(engine, actors.ReporterConfig{HostID: d.hostID, Timeout: d.timeout, Uplink: d.uplink,
 		Fatal: bug, Log: d.log.With().Str("component", "reporter").Logger()})
-	collector := actors.SpawnCollector(engine, actors.CollectorConfig{HostID: d.hostID, AgentVersion: Version, BootID: local.BootID(),
+	collector := actors.SpawnCollector(engine, actors.CollectorConfig{HostID: d.hostID, AgentVersion: Version, BootID: local.BootID(), LastEnd: lastEnd,
 		Interval: d.interval, Timeout: collectTimeout, Source: d.source, Reporter: reporter,
 		Fatal: bug, Log: d.log.With().Str("component", "collector").Logger()})
 
@@ -393,9 +399,26 @@ func (d *daemon) run(ctx context.Context) error {
 	if bug, ok := errors.AsType[actorBug](cause); ok {
 		return bug
 	}
-	d.sayGoodbye(engine, reporter, cause)
+	last := d.farewell(cause)
+	if err := run.End(last.Reason); err != nil {
+		d.log.Warn().Err(err).Msg("the next run will not know that this one was stopped")
+	}
+	d.sayGoodbye(engine, reporter, last)
 	stopActor(engine, reporter)
 	return nil
+}
+
+// begin finds out how the run before ended, and writes down that this one runs.
+func (d *daemon) begin() (*lastrun.Run, *messages.LastEnd) {
+	run, end, err := lastrun.Begin(d.stateDir, d.hostID, local.BootID(), time.Now())
+	if err != nil {
+		d.log.Warn().Err(err).Msg("how the last run ended is not known, or will not be")
+	}
+	if end == (messages.LastEnd{}) {
+		return run, nil
+	}
+	d.log.Info().Str("agent", string(end.Agent)).Str("machine", string(end.Machine)).Msg("how it ended before")
+	return run, &end
 }
 
 // actorBug is a panic in an actor.
@@ -416,8 +439,8 @@ func (d *daemon) farewell(cause error) actors.SayGoodbye {
 	return said
 }
 
-func (d *daemon) sayGoodbye(engine *actor.Engine, reporter *actor.PID, cause error) {
-	answer, err := engine.Request(reporter, d.farewell(cause), actors.GoodbyeLimit).Result()
+func (d *daemon) sayGoodbye(engine *actor.Engine, reporter *actor.PID, last actors.SayGoodbye) {
+	answer, err := engine.Request(reporter, last, actors.GoodbyeLimit).Result()
 	if said, ok := answer.(actors.GoodbyeSaid); ok {
 		err = said.Err
 	}

@@ -66,6 +66,12 @@ type runningDaemon struct {
 // start runs the daemon as serve does, but collecting every millisecond.
 func start(t *testing.T, h *fakeHub) *runningDaemon {
 	t.Helper()
+	return startIn(t, h, "")
+}
+
+// startIn is start with a directory for what the next run is to know.
+func startIn(t *testing.T, h *fakeHub, stateDir string) *runningDaemon {
+	t.Helper()
 	var cfg config.Config
 	cfg.Hub = config.Hub{URL: h.URL, HostID: "acme-7f3a90c1", APIKey: canary, TimeoutSeconds: 10}
 	client, err := newUplink(cfg)
@@ -74,7 +80,7 @@ func start(t *testing.T, h *fakeHub) *runningDaemon {
 	}
 	r := &runningDaemon{source: gatedSource{make(chan struct{})}, log: &safeBuffer{}}
 	d := daemon{hostID: "acme-7f3a90c1", source: r.source, uplink: client, interval: time.Millisecond,
-		timeout: 10 * time.Second, log: zerolog.New(r.log),
+		timeout: 10 * time.Second, stateDir: stateDir, log: zerolog.New(r.log),
 		why: func(context.Context) (string, time.Duration) { return r.why, 15 * time.Minute }}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ended := make(chan error, 1)
@@ -132,6 +138,26 @@ func TestDaemonReportsAndSaysGoodbye(t *testing.T) {
 	g := receive(t, hub.goodbyes)
 	if g.HostID != "acme-7f3a90c1" || g.Stream != stream || g.BackBy != nil || !strings.Contains(g.Reason, "terminated") {
 		t.Errorf("got goodbye %+v", g)
+	}
+}
+
+// Protects the hub's word on why a host was silent: each report of a run says how
+// the run before ended.
+func TestDaemonTellsHowItEndedBefore(t *testing.T) {
+	hub, dir := newHub(t), t.TempDir()
+	for _, want := range []messages.LastEnd{{}, {Agent: messages.AgentStopped}} {
+		d := startIn(t, hub, dir)
+		for range 2 {
+			d.source.open(1)
+			r := receive(t, hub.reports)
+			if got := r.LastEnd; got == nil && want != (messages.LastEnd{}) || got != nil && *got != want {
+				t.Errorf("report %d: got %+v, want %+v", r.Sequence, got, want)
+			}
+		}
+		if err := d.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		receive(t, hub.goodbyes)
 	}
 }
 

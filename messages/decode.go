@@ -186,6 +186,7 @@ func (d *decoder) report(body []byte) Report {
 		Disks:          later[Items[Disk]](m, "disks"),
 		ZFSPools:       later[Items[ZFSPool]](m, "zfs_pools"),
 		Cluster:        later[*Cluster](m, "cluster"),
+		LastEnd:        lastEnd(m),
 		Sections:       d.sections(d.object(m, "sections")),
 	}
 	if _, err := ParseHostID(string(r.HostID)); err != nil {

@@ -332,7 +332,7 @@ type EventDetail struct {
 	GuestRunning    int        `json:"guest_running,omitempty"`
 	Cloudflared     string     `json:"cloudflared,omitempty"`
 	Error           string     `json:"error,omitempty"`
-	Cause           Cause      `json:"cause,omitempty"`   // host_recovered: why it was silent
+	Cause           Cause      `json:"cause,omitempty"`   // host_recovered: why it was silent; host_rebooted: why it did
 	Changes         []Change   `json:"changes,omitempty"` // host_down: what its last reports said anew
 	Mass            *Mass      `json:"mass,omitempty"`    // incident_opened, incident_closed
 
@@ -374,6 +374,10 @@ const (
 	CauseReboot   Cause = "reboot"   // after a goodbye
 	CauseShutdown Cause = "shutdown" // likewise
 	CauseCrash    Cause = "crash"    // it started anew without a goodbye: power loss or crash
+
+	// These two only an agent that was there tells apart; see LastEnd.
+	CauseKernelCrash Cause = "kernel_crash"
+	CausePowerLoss   Cause = "power_loss" // or a reset
 )
 
 // OfRule reports whether it is of an event that a rule on reports told.

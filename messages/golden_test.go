@@ -34,11 +34,15 @@ func goldens(t testing.TB) map[string][]byte {
 // show is a Summary as its golden file has it.
 func show(s Summary) string {
 	f := s.Figures
-	return fmt.Sprintf("host_id %s\nreported_at %d\nagent_version %q\nstream %016x\nsequence %d\nboot %016x\n"+
+	shown := fmt.Sprintf("host_id %s\nreported_at %d\nagent_version %q\nstream %016x\nsequence %d\nboot %016x\n"+
 		"uptime %d\nguests %016x unknown=%t\ncpu %v memory %v disk %v\nguests %d of %d running\ncloudflared %q\n",
 		s.HostID, s.ReportedAt, s.AgentVersion, s.StreamHash, s.Sequence, s.BootHash,
 		s.UptimeSecs, s.GuestHash, f.GuestsUnknown, f.CPUUsedRatio, f.MemoryUsedRatio, f.DiskUsedRatio,
 		f.GuestRunning, f.GuestTotal, f.Cloudflared)
+	if s.AgentEnd != "" || s.MachineEnd != "" { // later than the first summaries
+		shown += fmt.Sprintf("last_end agent %q machine %q\n", s.AgentEnd, s.MachineEnd)
+	}
+	return shown
 }
 
 // A report that was once understood stays understood in the same way: the hashes

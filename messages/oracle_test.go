@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,12 +52,23 @@ func summarize(r Report, body []byte) Summary {
 	if status := r.Sections["guests"].Status; status != "" && status != SectionOK {
 		s.Figures.GuestsUnknown = true
 	}
+	if r.LastEnd != nil {
+		s.AgentEnd, s.MachineEnd = wordOf(r.LastEnd.Agent, "stopped killed"), wordOf(r.LastEnd.Machine, "reboot shutdown kernel_crash power_loss unclean")
+	}
 	for _, g := range r.Guests {
 		if g.Status == "running" {
 			s.Figures.GuestRunning++
 		}
 	}
 	return s
+}
+
+// wordOf is w when it is one of those that are known.
+func wordOf[T ~string](w T, known string) T {
+	if slices.Contains(strings.Fields(known), string(w)) {
+		return w
+	}
+	return ""
 }
 
 func first64(s string) string {

@@ -45,6 +45,10 @@ type Report struct {
 	ZFSPools      Items[ZFSPool]      `json:"zfs_pools,omitempty"`
 	Cluster       *Cluster            `json:"cluster,omitempty"`
 
+	// LastEnd says how the agent's run before this one ended, and its machine's;
+	// nil when the agent does not know. It is in every report of a run.
+	LastEnd *LastEnd `json:"last_end,omitempty"`
+
 	// Sections says how each collection was obtained, by its name ("guests",
 	// "backups", …). A collection that is denied or failed is unknown, not empty.
 	Sections map[string]Section `json:"sections,omitempty"`

@@ -19,8 +19,10 @@ type Summary struct {
 	AgentVersion string // its first 64 bytes
 	StreamHash   uint64 // HashText of stream; 0 when absent
 	Sequence     uint64
-	BootHash     uint64  // HashText of boot_id; 0 when absent
-	UptimeSecs   uint32  // host.uptime_seconds, capped
+	BootHash     uint64 // HashText of boot_id; 0 when absent
+	UptimeSecs   uint32 // host.uptime_seconds, capped
+	AgentEnd     AgentEnd
+	MachineEnd   MachineEnd
 	GuestHash    uint64  // of vmid, kind, name, status, controller_version, spec of every guest in order; never 0
 	FactsHash    uint64  // of all that the rules on reports look at; two reports with one mean the same to them; never 0
 	Figures      Figures // Cloudflared is its first 64 bytes
@@ -71,6 +73,7 @@ const (
 	reportPBSDatastores
 	reportDisks
 	reportZFSPools
+	reportLastEnd
 )
 
 var reportShape = shapeOf([]string{
@@ -94,6 +97,7 @@ var reportShape = shapeOf([]string{
 	reportPBSDatastores: SectionPBSDatastores,
 	reportDisks:         SectionDisks,
 	reportZFSPools:      SectionZFSPools,
+	reportLastEnd:       "last_end",
 })
 
 func (p *scanner) report(s *Summary) {
@@ -140,6 +144,8 @@ func (p *scanner) report(s *Summary) {
 			p.members(&diskMembers, lenient)
 		case reportZFSPools:
 			p.members(&poolMembers, lenient)
+		case reportLastEnd:
+			s.AgentEnd, s.MachineEnd = p.lastEnd()
 		}
 	}
 	if o.seen&(1<<reportHostID) == 0 {

@@ -20,7 +20,8 @@ import (
 // Config is the agent's configuration. The zero value is invalid: start from
 // Default.
 type Config struct {
-	Source      string      `json:"source"` // SourceProxmox, SourcePBS, SourceLocal or SourceSimulated
+	Source      string      `json:"source"`    // SourceProxmox, SourcePBS, SourceLocal or SourceSimulated
+	StateDir    string      `json:"state_dir"` // where a run writes down how it ends, if there is such a directory
 	Proxmox     Proxmox     `json:"proxmox"`
 	Collections Collections `json:"collections"`
 	PBS         []PBS       `json:"pbs"` // for SourceProxmox and SourcePBS
@@ -107,6 +108,7 @@ const (
 func Default() Config {
 	return Config{
 		Source:      SourceProxmox,
+		StateDir:    "/var/lib/felhom-agent",
 		Proxmox:     Proxmox{URL: "https://localhost:8006"},
 		Collections: Collections{PeriodSeconds: 3600},
 		Hub:         Hub{PollSeconds: 900, TimeoutSeconds: 30},

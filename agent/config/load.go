@@ -132,6 +132,7 @@ func (c *Config) overlay(lookup func(string) (string, bool)) (warnings []string)
 func (c *Config) textKeys() map[string]*string {
 	keys := map[string]*string{
 		"SOURCE":                          &c.Source,
+		"STATE_DIR":                       &c.StateDir,
 		"HUB_URL":                         &c.Hub.URL,
 		"HUB_HOST_ID":                     &c.Hub.HostID,
 		"HUB_API_KEY_FILE":                &c.Hub.APIKeyFile,

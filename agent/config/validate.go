@@ -28,6 +28,7 @@ func (c *Config) Validate(mode Mode) error {
 	var p problems
 	sources := []string{SourceProxmox, SourcePBS, SourceLocal, SourceSimulated}
 	p.check(slices.Contains(sources, c.Source), "source: %q is unknown; want one of %s", c.Source, strings.Join(sources, ", "))
+	p.check(c.StateDir == "" || filepath.IsAbs(c.StateDir), "state_dir: %q; want the whole path, from /", c.StateDir)
 	if c.Source == SourceProxmox {
 		c.Proxmox.validate(&p)
 		c.Collections.validate(&p)
