@@ -50,6 +50,8 @@ func targets(t testing.TB) map[string]mutation.Target {
 		"ID": {Seeds: [][]byte{[]byte("acme-7f3a90c1"), []byte("a"), []byte("a-b-00000000"), []byte(rep("a", 32) + "-00000000"),
 			[]byte("01JX7Q2M5T9V0W3Y6Z8ABCDEFG"), []byte("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"), []byte(rep("0123456789abcdef", 4))},
 			Words: []string{"-", "--", "a", "f", "g", "Z", "I", "/", "..", "\n", "é", "ſ"}, Check: checkIDs},
+		"Cron": {Seeds: [][]byte{[]byte("0 3 * * 0"), []byte("*/15 22-23,0-5 1,15 jan mon"), []byte("5/10 * 29 2 *"), []byte("0 0 30 2 *")},
+			Words: []string{"*", " ", ",", "-", "/", "0", "59", "255", "sun", "DEC", "\n"}, Cost: 4, Check: checkCron},
 	}
 }
 
@@ -57,6 +59,7 @@ func FuzzScan(f *testing.F)    { mutation.Fuzz(f, targets(f)["Scan"]) }
 func FuzzGoodbye(f *testing.F) { mutation.Fuzz(f, targets(f)["Goodbye"]) }
 func FuzzGuests(f *testing.F)  { mutation.Fuzz(f, targets(f)["Guests"]) }
 func FuzzJSON(f *testing.F)    { mutation.Fuzz(f, targets(f)["JSON"]) }
+func FuzzCron(f *testing.F)    { mutation.Fuzz(f, targets(f)["Cron"]) }
 func FuzzID(f *testing.F)      { mutation.Fuzz(f, targets(f)["ID"]) }
 
 // Two readers of one contract, written apart, never differ.
