@@ -124,6 +124,7 @@ func (h *Host) report(m *record) {
 		return
 	}
 	if v == fresh {
+		noteVersion(&w.next, h.state.AgentVersion, h.hub.release, now, (*news)(&events))
 		w.next.IntervalSecs = uint16(h.hub.interval(&h.entry))
 		h.noteGuests(w, m, now)
 	}

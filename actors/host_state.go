@@ -245,8 +245,11 @@ func noteSkew(s *messages.HostState, r *messages.Summary, now Moment, told *news
 	s.SkewSecs = skewSeconds(skew)
 	was := s.SkewAlarmed
 	s.SkewAlarmed = skew.Abs() > skewAlarm || was && skew.Abs() > skewReturn
-	if !was && s.SkewAlarmed {
+	switch {
+	case !was && s.SkewAlarmed:
 		told.skewed(s, skew, now)
+	case was && !s.SkewAlarmed:
+		told.unskewed(s, now)
 	}
 }
 
@@ -255,13 +258,30 @@ func skewSeconds(skew time.Duration) int32 {
 }
 
 func (n *news) skewed(s *messages.HostState, skew time.Duration, now Moment) {
+	f := faults(s)
+	f.SkewedAt = now.Wall.UnixNano()
+	keepFaults(s, f)
 	e := about(s, messages.ClockSkew, now)
+	e.IncidentID = faultIncident(s, f.SkewedAt, messages.ClockSkew)
 	e.Detail.SkewSeconds = int64(s.SkewSecs)
 	direction := "ahead"
 	if skew < 0 {
 		direction = "behind"
 	}
 	e.Summary = fmt.Sprintf("%s: clock is %s %s", s.ID, inWords(skew.Abs()), direction)
+	*n = append(*n, e)
+}
+
+func (n *news) unskewed(s *messages.HostState, now Moment) {
+	e := about(s, messages.ClockMended, now)
+	e.Detail.SkewSeconds = int64(s.SkewSecs)
+	e.Summary = string(s.ID) + ": clock is right again"
+	f := faults(s)
+	if f.SkewedAt != 0 { // else it was raised by a hub that did not note it
+		e.IncidentID = faultIncident(s, f.SkewedAt, messages.ClockSkew)
+	}
+	f.SkewedAt = 0
+	keepFaults(s, f)
 	*n = append(*n, e)
 }
 

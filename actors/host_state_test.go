@@ -361,7 +361,7 @@ func TestClockSkewIsRaisedOnce(t *testing.T) {
 		{"ahead", []report{at(6*time.Minute+time.Second, "acme-7f3a90c1: clock is 6 min ahead")}, 361},
 		{"behind", []report{at(-2*time.Hour, "acme-7f3a90c1: clock is 2 h behind")}, -7200},
 		{"wavers", []report{at(301*time.Second, "acme-7f3a90c1: clock is 5 min ahead"), at(4*time.Minute+time.Second, ""), at(301*time.Second, ""), at(-301*time.Second, "")}, -301},
-		{"returns and comes again", []report{at(301*time.Second, "acme-7f3a90c1: clock is 5 min ahead"), at(4*time.Minute, ""), at(-301*time.Second, "acme-7f3a90c1: clock is 5 min behind")}, -301},
+		{"returns and comes again", []report{at(301*time.Second, "acme-7f3a90c1: clock is 5 min ahead"), at(4*time.Minute, "acme-7f3a90c1: clock is right again"), at(-301*time.Second, "acme-7f3a90c1: clock is 5 min behind")}, -301},
 		{"an old report just sent", []report{{-3 * time.Hour, time.Second, ""}}, 1},
 		{"a good clock now, a bad one when it reported", []report{{6 * time.Hour, -time.Second, ""}}, -1},
 		{"a bad clock when sent", []report{{0, 10 * time.Minute, "acme-7f3a90c1: clock is 10 min ahead"}}, 600},

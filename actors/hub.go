@@ -58,9 +58,10 @@ type Past struct {
 	Pending     []messages.Delivery // by sequence
 }
 
-// Config is what a Hub is made of. Every field but Pinger, Names and Up is required.
+// Config is what a Hub is made of. Every field but Version, Pinger, Names and Up is required.
 type Config struct {
 	Rules         Rules
+	Version       string // of the program; agents of an older minor version are told of
 	GroupWait     time.Duration
 	RetentionDays int
 	MaxInside     int // reports under way at once; more are told to come again
@@ -83,6 +84,7 @@ type Hub struct {
 	Ingest *Ingest
 
 	rules     Rules
+	release   release
 	groupWait time.Duration
 	engine    *actor.Engine
 	clock     *Clock
@@ -120,6 +122,7 @@ func NewHub(cfg Config) (*Hub, error) {
 		watch:     &watch{log: cfg.Log, fatal: cfg.Fatal},
 		log:       cfg.Log.With().Str("component", "hub").Logger(),
 	}
+	h.release, _ = releaseOf(cfg.Version)
 	past := resume(cfg.Past.Ledger, cfg.Read())
 	h.clock = newClock(cfg.Read, past)
 	h.alarms = newAlarms(h.clock)

@@ -165,9 +165,14 @@ func soloTime(s *messages.HostState) time.Duration {
 
 // cloneIncident names an incident by what it is about: the rule has no chance in it.
 func cloneIncident(s *messages.HostState, now Moment) messages.IncidentID {
+	return incidentOf(now.Wall, string(s.ID))
+}
+
+// incidentOf is the incident of what began at an instant, by what it is about.
+func incidentOf(began time.Time, about string) messages.IncidentID {
 	var id ulid.ULID
-	_ = id.SetTime(ulid.Timestamp(now.Wall)) // fails after the year 10889
-	binary.BigEndian.PutUint64(id[8:], messages.HashText(s.ID))
+	_ = id.SetTime(ulid.Timestamp(began)) // fails after the year 10889
+	binary.BigEndian.PutUint64(id[8:], messages.HashText(about))
 	return messages.IncidentID(id.String())
 }
 

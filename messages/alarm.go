@@ -146,6 +146,7 @@ var recoveries = map[EventType]EventType{
 	BackupFailedEvent: BackupRecovered, BackupOverdue: BackupRecovered, VerifyFailed: VerifyRecovered, VerifyOverdue: VerifyRecovered,
 	RestoreTestFailed: RestoreTestRecovered, RestoreTestOverdue: RestoreTestRecovered, DiskFailing: DiskRecovered,
 	PoolDegraded: PoolRecovered, SectionLost: SectionKnown, ControllerStale: ControllerRecovered, ControllerDown: ControllerRecovered,
+	ClockSkew: ClockMended, AgentOutdated: AgentUpdated, StorageOffline: StorageOnline,
 	DeadlineMissed: DeadlineMet, RouteFailing: RouteRecovered, IncidentOpened: IncidentClosed,
 }
 

@@ -78,8 +78,8 @@ func (l Listened) Add(d time.Duration) Listened { return l + Listened(d) }
 // ReportRef says where a report's body lies in the history: the day's store,
 // the batch's blob in it, the entry in the blob. The zero value is none.
 type ReportRef struct {
-	Day   uint32 // days since 1970-01-01 UTC, of the hub's clock at the commit
 	Batch uint64 // Batch.Sequence
+	Day   uint32 // days since 1970-01-01 UTC, of the hub's clock at the commit
 	Entry uint32 // index in Batch.Reports
 }
 
@@ -129,9 +129,10 @@ type HostState struct {
 	Sequence uint64
 	Seen     uint64
 
-	BootHash  uint64 // of boot_id; 0 when never told
-	Voice     *Voice // who else speaks with this host's key; nil: nobody
-	GuestHash uint64 // of the guests' reality; 0 before the first report
+	BootHash  uint64  // of boot_id; 0 when never told
+	Voice     *Voice  // who else speaks with this host's key; nil: nobody
+	Faults    *Faults // alarms of the host itself that are open; nil: none
+	GuestHash uint64  // of the guests' reality; 0 before the first report
 	// FactsHash is Summary.FactsHash of the report that the rules on reports last
 	// looked at, mixed with the settings that they had; 0 before the first.
 	FactsHash uint64
@@ -142,6 +143,14 @@ type HostState struct {
 	AgentVersion string
 	Figures      Figures
 	Last         ReportRef // the newest report's body
+}
+
+// Faults are the alarms of a host itself, beside its switch, that have not recovered:
+// when each was raised, in nanoseconds of Unix time on the hub's clock; 0 when it is
+// not. Their incidents are named by it.
+type Faults struct {
+	SkewedAt   int64 // clock_skew
+	OutdatedAt int64 // agent_outdated
 }
 
 // KeyKind says what a key opens.
@@ -193,6 +202,9 @@ const (
 	HostRecovered EventType = "host_recovered"
 	HostRebooted  EventType = "host_rebooted"
 	ClockSkew     EventType = "clock_skew"
+	ClockMended   EventType = "clock_recovered"
+	AgentOutdated EventType = "agent_outdated" // older than the hub by a minor version
+	AgentUpdated  EventType = "agent_updated"
 	HostCloned    EventType = "host_cloned" // two speak with its key
 	CloneGone     EventType = "clone_gone"
 	HostFlapping  EventType = "host_flapping" // something about it changes again and again
@@ -206,6 +218,8 @@ const (
 	TunnelRecovered      EventType = "tunnel_recovered"
 	StorageHigh          EventType = "storage_high"
 	StorageRecovered     EventType = "storage_recovered"
+	StorageOffline       EventType = "storage_offline"
+	StorageOnline        EventType = "storage_online"
 	BackupFailedEvent    EventType = "backup_failed"
 	BackupOverdue        EventType = "backup_overdue"
 	BackupRecovered      EventType = "backup_recovered"
@@ -241,6 +255,7 @@ const (
 // RuleEvents are the types that the rules on reports tell.
 var RuleEvents = []EventType{
 	GuestStopped, GuestStarted, GuestMissing, GuestReturned, TunnelDown, TunnelRecovered, StorageHigh, StorageRecovered,
+	StorageOffline, StorageOnline,
 	BackupFailedEvent, BackupOverdue, BackupRecovered, VerifyFailed, VerifyOverdue, VerifyRecovered,
 	RestoreTestFailed, RestoreTestOverdue, RestoreTestRecovered, DiskFailing, DiskRecovered, PoolDegraded, PoolRecovered,
 	SectionLost, SectionKnown,
@@ -265,7 +280,7 @@ func (t EventType) Severity() Severity {
 	switch t {
 	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered, IncidentOpened, IncidentClosed:
 		return SeverityCritical
-	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap:
+	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, ClockMended, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap:
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {

@@ -12,12 +12,19 @@ type Standing struct {
 	Guests   []GuestStanding // by vmid
 	Sections []SectionStanding
 	Problems []Problem
+	Storages []StorageStanding
 	Sources  []PBSSource // whose groups are this host's guests', as learned
 }
 
 // TunnelStanding is what is remembered of the tunnel.
 type TunnelStanding struct {
 	Seen   bool  // it was active before
+	Missed uint8 // reports in a row in which it was not
+}
+
+// StorageStanding is what is remembered of a storage that was active.
+type StorageStanding struct {
+	Name   string
 	Missed uint8 // reports in a row in which it was not
 }
 
@@ -71,10 +78,11 @@ type Rule string
 
 // The rules.
 const (
-	RuleGuest       Rule = "guest"        // guest_stopped
-	RulePresence    Rule = "presence"     // guest_missing
-	RuleTunnel      Rule = "tunnel"       // tunnel_down
-	RuleStorage     Rule = "storage"      // storage_high: the root, storages and PBS datastores
+	RuleGuest       Rule = "guest"    // guest_stopped
+	RulePresence    Rule = "presence" // guest_missing
+	RuleTunnel      Rule = "tunnel"   // tunnel_down
+	RuleStorage     Rule = "storage"  // storage_high: the root, storages and PBS datastores
+	RuleOffline     Rule = "storage_offline"
 	RuleBackup      Rule = "backup"       // backup_failed, backup_overdue
 	RuleVerify      Rule = "verify"       // verify_failed, verify_overdue
 	RuleRestoreTest Rule = "restore_test" // restore_test_failed, restore_test_overdue
@@ -84,7 +92,7 @@ const (
 )
 
 // Rules lists them all.
-var Rules = []Rule{RuleGuest, RulePresence, RuleTunnel, RuleStorage, RuleBackup, RuleVerify, RuleRestoreTest, RuleDisk, RulePool, RuleSection}
+var Rules = []Rule{RuleGuest, RulePresence, RuleTunnel, RuleStorage, RuleOffline, RuleBackup, RuleVerify, RuleRestoreTest, RuleDisk, RulePool, RuleSection}
 
 // Problem is an alarm that has not recovered. There is at most one of a rule and
 // subject.

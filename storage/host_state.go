@@ -11,8 +11,9 @@ const (
 	stateRetired1
 	stateRetired2
 	stateInterval
-	stateFacts // FactsHash and FactsDue are at the end
-	stateVoice // Voice is behind them
+	stateFacts  // FactsHash and FactsDue are at the end
+	stateVoice  // Voice is behind them
+	stateFaults // and Faults behind that
 )
 
 func (e *encoder) state(s *messages.HostState) {
@@ -20,7 +21,7 @@ func (e *encoder) state(s *messages.HostState) {
 	e.byte(bitIf(s.SkewAlarmed, stateSkew) | bitIf(s.Retired[0] != 0, stateRetired0) |
 		bitIf(s.Retired[1] != 0, stateRetired1) | bitIf(s.Retired[2] != 0, stateRetired2) |
 		bitIf(s.IntervalSecs != 0, stateInterval) | bitIf(s.FactsHash != 0 || s.FactsDue != 0, stateFacts) |
-		bitIf(s.Voice != nil, stateVoice))
+		bitIf(s.Voice != nil, stateVoice) | bitIf(s.Faults != nil, stateFaults))
 	e.int(s.PhaseSince)
 	e.int(s.ContactAt)
 	e.int(int64(s.ContactHeard))
@@ -53,6 +54,10 @@ func (e *encoder) state(s *messages.HostState) {
 	}
 	if s.Voice != nil {
 		e.voice(s.Voice)
+	}
+	if s.Faults != nil {
+		e.int(s.Faults.SkewedAt)
+		e.int(s.Faults.OutdatedAt)
 	}
 }
 
@@ -126,6 +131,9 @@ func (d *decoder) stateInto(s *messages.HostState) {
 	}
 	if flags&stateVoice != 0 {
 		s.Voice = d.voice()
+	}
+	if flags&stateFaults != 0 {
+		s.Faults = &messages.Faults{SkewedAt: d.int(), OutdatedAt: d.int()}
 	}
 }
 

@@ -26,7 +26,8 @@ var (
 		Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAV", HeldUntil: -1, HeldReason: "kernel update", AgentVersion: "1.2.3",
 		Figures: messages.Figures{CPUUsedRatio: 0.5, MemoryUsedRatio: 1, DiskUsedRatio: 0.25, GuestTotal: 65535, GuestRunning: 3, GuestsUnknown: true, Cloudflared: "active"},
 		Last:    messages.ReportRef{Day: 20000, Batch: 1, Entry: 3},
-		Voice:   &messages.Voice{Stream: 7, BootHash: 8, Sequence: 9, Alone: true, Turns: 3, Since: -1, HeardAt: 1 << 50, Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAW"}}
+		Voice:   &messages.Voice{Stream: 7, BootHash: 8, Sequence: 9, Alone: true, Turns: 3, Since: -1, HeardAt: 1 << 50, Incident: "01ARZ3NDEKTSV4RRFFQ69G5FAW"},
+		Faults:  &messages.Faults{SkewedAt: 5, OutdatedAt: 1 << 60}}
 	sampleKey = messages.Key{Hash: messages.KeyHash{1, 2, 3}, Kind: messages.KeyHost, HostID: "acme-0000000a", CustomerID: "acme",
 		CreatedAt: start, Replaces: messages.KeyHash{9}, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(2 * time.Hour)}
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",
@@ -67,7 +68,8 @@ var (
 		Sections: []messages.SectionStanding{{Name: "backups", KnownAt: 1, UnknownSince: 2}},
 		Problems: []messages.Problem{{Rule: messages.RuleBackup, Subject: "101", Incident: "I", Since: 3,
 			Severity: messages.SeverityCritical, Told: []messages.EventType{messages.BackupOverdue}}},
-		Sources: []messages.PBSSource{{Server: "pbs", Datastore: "main", Namespace: "acme", Owner: "a@pbs!x"}},
+		Sources:  []messages.PBSSource{{Server: "pbs", Datastore: "main", Namespace: "acme", Owner: "a@pbs!x"}},
+		Storages: []messages.StorageStanding{{Name: "nas", Missed: 1}},
 	}
 	sampleRules = messages.RuleSettings{
 		HostID: "acme-0000000a", StorageWarningRatio: ptr(0.8), StorageCriticalRatio: ptr(0.9), BackupWarningSeconds: ptr(int64(1)),
@@ -116,6 +118,22 @@ func TestStandingsAndRulesComeBackWhole(t *testing.T) {
 	write(t, db, b)
 	if _, err := db.Standing(sampleStanding.HostID); !errors.Is(err, ErrNotFound) || len(rules()) != 0 {
 		t.Errorf("they are left behind: %v, %v", err, rules())
+	}
+}
+
+// What hubs wrote of a host before they remembered its storages is still read.
+func TestStandingsOfTheFirstFormAreRead(t *testing.T) {
+	key, want := textKey(prefixStanding, sampleStanding.HostID), sampleStanding
+	want.Storages = nil
+	first := new(encoder).seal(key, func(e *encoder) {
+		at := len(e.b)
+		e.standing(&want)
+		e.b[at] = standingBare
+		e.b = e.b[:len(e.b)-1] // the number of storages
+	})
+	got, err := decodeWith(&decoder{}, key, first, (*decoder).standing)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
 	}
 }
 

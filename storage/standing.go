@@ -4,7 +4,10 @@ import "felhom.eu/messages"
 
 // standingForm is the form of a Standing's payload; a later program reads the
 // earlier ones.
-const standingForm = 1
+const (
+	standingForm = 2
+	standingBare = 1 // without Storages
+)
 
 // flags of a guest in a stored Standing.
 const (
@@ -50,6 +53,11 @@ func (e *encoder) standing(s *messages.Standing) {
 		e.text(p.Namespace)
 		e.text(p.Owner)
 	}
+	e.uint(uint64(len(s.Storages)))
+	for _, x := range s.Storages {
+		e.text(x.Name)
+		e.byte(x.Missed)
+	}
 }
 
 func (e *encoder) guestStanding(g *messages.GuestStanding) {
@@ -91,13 +99,14 @@ func (e *encoder) problem(p *messages.Problem) {
 }
 
 func (d *decoder) standing(key []byte) messages.Standing {
-	if d.byte() != standingForm {
+	form := d.byte()
+	if form != standingForm && form != standingBare {
 		d.fail(errRange)
 	}
 	if d.words == nil {
 		d.words = map[string]string{}
 	}
-	return messages.Standing{
+	s := messages.Standing{
 		HostID:   messages.HostID(key[1:]),
 		Tunnel:   messages.TunnelStanding{Seen: d.bool(), Missed: d.byte()},
 		Guests:   many(d, (*decoder).guestStanding),
@@ -105,6 +114,14 @@ func (d *decoder) standing(key []byte) messages.Standing {
 		Problems: many(d, (*decoder).problem),
 		Sources:  many(d, (*decoder).pbsSource),
 	}
+	if form != standingBare {
+		s.Storages = many(d, (*decoder).storageStanding)
+	}
+	return s
+}
+
+func (d *decoder) storageStanding() messages.StorageStanding {
+	return messages.StorageStanding{Name: d.word(), Missed: d.byte()}
 }
 
 // many reads a count and as many of what read reads; nil when there are none.

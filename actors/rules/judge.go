@@ -52,6 +52,7 @@ func Judge(s *messages.Standing, r Report) (findings []Finding, due time.Time) {
 	j.sections()
 	j.tunnel()
 	j.storage()
+	j.offline()
 	j.guests()
 	j.learnSources()
 	j.backups()
@@ -164,6 +165,7 @@ var recoveries = map[messages.Rule]messages.EventType{
 	messages.RulePresence:    messages.GuestReturned,
 	messages.RuleTunnel:      messages.TunnelRecovered,
 	messages.RuleStorage:     messages.StorageRecovered,
+	messages.RuleOffline:     messages.StorageOnline,
 	messages.RuleBackup:      messages.BackupRecovered,
 	messages.RuleVerify:      messages.VerifyRecovered,
 	messages.RuleRestoreTest: messages.RestoreTestRecovered,

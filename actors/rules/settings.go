@@ -27,7 +27,7 @@ type Thresholds struct {
 
 // generation is raised when a rule changes its mind: every host is then looked at
 // again with its next report.
-const generation = 1
+const generation = 2
 
 var defaults = Thresholds{
 	StorageWarning: 0.85, StorageCritical: 0.95,

@@ -127,6 +127,9 @@ var sentences = []struct {
 		s.report.Host.RootUsedBytes = s.percent(a[0], s.report.Host.RootTotalBytes)
 	}},
 	{"storage * is * full", func(s *story, a []string) { s.storage(a[0]).UsedBytes = s.percent(a[1], 1e12) }},
+	{"storage * goes offline", func(s *story, a []string) { s.storage(a[0]).Active = false }},
+	{"storage * is disabled", func(s *story, a []string) { s.storage(a[0]).Active, s.storage(a[0]).Enabled = false, false }},
+	{"storage * is back", func(s *story, a []string) { s.storage(a[0]).Active, s.storage(a[0]).Enabled = true, true }},
 	{"storage * is gone", func(s *story, a []string) {
 		s.report.StorageTargets = slices.DeleteFunc(s.report.StorageTargets, func(x messages.StorageTarget) bool { return x.Storage == a[0] })
 	}},

@@ -14,7 +14,8 @@ func parseEventID(s string) (messages.EventID, error) {
 
 // eventTypes are what a filter may name; a route_test is never stored.
 var eventTypes = slices.Concat([]messages.EventType{
-	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew,
+	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted,
+	messages.ClockSkew, messages.ClockMended, messages.AgentOutdated, messages.AgentUpdated,
 	messages.HostCloned, messages.CloneGone,
 	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
 }, messages.RuleEvents, messages.ControllerEvents)

@@ -90,7 +90,7 @@ func (a *App) open(global messages.Secret) error {
 	}
 	send := sender{notify.New(a.cfg.AllowPrivateRoutes, "felhom-hub/"+a.version)}
 	a.hub, err = actors.NewHub(actors.Config{
-		Rules: rules(&a.cfg), GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
+		Rules: rules(&a.cfg), Version: a.version, GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
 		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Names: names, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
 		Past: past, Log: a.log, Up: loaded, Fatal: a.fail,
 	})
