@@ -1,8 +1,8 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"felhom.eu/messages"
 )
@@ -55,31 +55,80 @@ func (j *judge) knows(section string) bool { return knows(j.r, section) }
 // known and stays so.
 func (j *judge) sections() {
 	for _, name := range watchedSections {
-		s := j.section(name)
 		if j.knows(name) {
-			if s == nil {
-				j.Sections = append(j.Sections, messages.SectionStanding{Name: name, KnownAt: j.now})
-				continue
-			}
-			s.UnknownSince = 0
-			j.healthy(messages.RuleSection, named(name), name+" can be read again")
-			continue
+			j.seen(name)
+		} else {
+			j.unseen(name, why(j.r.Sections[name].Status), j.r.Sections[name].Detail)
 		}
-		if s == nil { // never known: not missed
-			continue
-		}
-		if s.UnknownSince == 0 {
-			s.UnknownSince = j.now
-		}
-		if left := s.UnknownSince + unknownFor - j.now; left > 0 {
-			j.wait(left)
-			continue
-		}
-		j.failing(messages.RuleSection, named(name), alarm{
-			typ: messages.SectionLost, severity: messages.SeverityWarning, reason: j.r.Sections[name].Detail,
-			words: fmt.Sprintf("%s unknown for a day: %s", name, why(j.r.Sections[name].Status)),
-		})
 	}
+	if j.knows(messages.SectionPBSSnapshots) {
+		j.datastores()
+	}
+}
+
+// ofDatastore begins the names of the groups of one datastore, among the sections.
+const (
+	ofDatastore   = messages.SectionPBSSnapshots + " of "
+	maxDatastores = 64 // that are remembered
+)
+
+// datastores are sections of their own: one that is not mounted lists no groups, in a
+// collection that was read well otherwise.
+func (j *judge) datastores() {
+	listed := map[string]bool{}
+	for i := range j.r.PBSDatastores {
+		d := &j.r.PBSDatastores[i]
+		name := named(ofDatastore + d.Server + "/" + d.Datastore).name
+		listed[name] = true
+		switch {
+		case d.GroupsMissing != "":
+			j.unseen(name, "reading failed", d.GroupsMissing)
+		case j.section(name) != nil || len(j.Sections) < len(watchedSections)+maxDatastores:
+			j.seen(name)
+		}
+	}
+	for _, s := range slices.Clone(j.Sections) {
+		if !strings.HasPrefix(s.Name, ofDatastore) || listed[s.Name] || j.r.Sections[messages.SectionPBSDatastores].Status == "" {
+			continue
+		}
+		if s.UnknownSince != 0 && j.now-s.UnknownSince >= forgotten {
+			j.healthy(messages.RuleSection, named(s.Name), s.Name+" is not waited for any longer")
+			j.Sections = slices.DeleteFunc(j.Sections, func(x messages.SectionStanding) bool { return x.Name == s.Name })
+			continue
+		}
+		j.unseen(s.Name, "the datastore is not listed any more", "")
+		if s.UnknownSince != 0 {
+			j.wait(s.UnknownSince + forgotten - j.now)
+		}
+	}
+}
+
+func (j *judge) seen(name string) {
+	s := j.section(name)
+	if s == nil {
+		j.Sections = append(j.Sections, messages.SectionStanding{Name: name, KnownAt: j.now})
+		return
+	}
+	s.UnknownSince = 0
+	j.healthy(messages.RuleSection, named(name), name+" can be read again")
+}
+
+func (j *judge) unseen(name, why, detail string) {
+	s := j.section(name)
+	if s == nil { // never known: not missed
+		return
+	}
+	if s.UnknownSince == 0 {
+		s.UnknownSince = j.now
+	}
+	if left := s.UnknownSince + unknownFor - j.now; left > 0 {
+		j.wait(left)
+		return
+	}
+	j.failing(messages.RuleSection, named(name), alarm{
+		typ: messages.SectionLost, severity: messages.SeverityWarning, reason: detail,
+		words: name + " unknown for a day: " + why,
+	})
 }
 
 func why(s messages.SectionStatus) string {

@@ -173,6 +173,16 @@ var sentences = []struct {
 		s.report.PBSDatastores = messages.Items[messages.PBSDatastore]{{Server: "pbs1", Datastore: a[0], GroupsMissing: "denied"}}
 		s.hidden = true
 	}},
+	{"datastore * is unmounted", func(s *story, a []string) {
+		s.datastore([]string{a[0], "0%"})
+		s.report.PBSDatastores[0].GroupsMissing = "datastore is not mounted"
+		s.hidden = true
+	}},
+	{"datastore * is mounted", func(s *story, a []string) {
+		s.datastore([]string{a[0], "10%"})
+		s.hidden = false
+	}},
+	{"datastore * is not listed", func(s *story, a []string) { s.report.PBSDatastores, s.hidden = nil, true }},
 	{"backup of * runs", func(s *story, a []string) { s.backup(s.vmid(a[0])).LastResult = messages.BackupRunning }},
 	{"backup of * is good", func(s *story, a []string) { s.backedUp(s.vmid(a[0]), false, nil) }},
 	{"backup of * fails", func(s *story, a []string) { s.backedUp(s.vmid(a[0]), true, nil) }},

@@ -111,12 +111,30 @@ func (j *judge) group(s *messages.GuestStanding) (newest *messages.PBSGroup) {
 // groupKnown reports whether it can be seen now what a guest's group is, or that it
 // has none any more.
 func (j *judge) groupKnown(s *messages.GuestStanding) bool {
-	return s.Source != 0 && j.knows(messages.SectionPBSSnapshots) && (j.group(s) != nil || j.groupsComplete())
+	return s.Source != 0 && j.knows(messages.SectionPBSSnapshots) && (j.group(s) != nil || j.listsGroups(s))
 }
 
-// groupsComplete reports whether every datastore lists all its groups.
-func (j *judge) groupsComplete() bool {
-	return !slices.ContainsFunc(j.r.PBSDatastores, func(d messages.PBSDatastore) bool { return d.GroupsMissing != "" })
+// listsGroups reports whether a guest's group would be listed if there were one: on the
+// datastore where it was, else on any.
+func (j *judge) listsGroups(s *messages.GuestStanding) bool {
+	if s.Source == 0 || int(s.Source) > len(j.Sources) {
+		return !slices.ContainsFunc(j.r.PBSDatastores, func(d messages.PBSDatastore) bool { return d.GroupsMissing != "" })
+	}
+	of := j.Sources[s.Source-1]
+	return j.listsAll(of.Server, of.Datastore)
+}
+
+// listsAll reports whether a datastore lists all its groups. One that is not mounted
+// does not, and one that is not listed is one that the token may not see any more;
+// only an agent that says nothing of datastores vouches for them all.
+func (j *judge) listsAll(server, datastore string) bool {
+	for i := range j.r.PBSDatastores {
+		d := &j.r.PBSDatastores[i]
+		if Clean(d.Server, maxName) == server && Clean(d.Datastore, maxName) == datastore {
+			return d.GroupsMissing == ""
+		}
+	}
+	return j.r.Sections[messages.SectionPBSDatastores].Status == ""
 }
 
 // verifications tells of guests on Proxmox Backup Servers whose newest verification
@@ -128,7 +146,7 @@ func (j *judge) verifications() {
 			continue
 		}
 		g := j.group(s)
-		s.Hidden = g == nil && !j.groupsComplete()
+		s.Hidden = g == nil && !j.listsGroups(s)
 		if g == nil {
 			if j.groupKnown(s) { // it was removed, or is another's
 				s.Source, s.GroupSince, s.VerifiedAt, s.VerifiedOK = 0, 0, 0, false
