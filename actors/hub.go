@@ -56,6 +56,8 @@ type Past struct {
 	Deadlines   []messages.Deadline
 	Rules       []messages.RuleSettings
 	Pending     []messages.Delivery // by sequence
+	Alarms      []messages.Alarm
+	Silences    []messages.Silence
 }
 
 // Config is what a Hub is made of. Every field but Version, Pinger, Names and Up is required.
@@ -148,7 +150,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
 	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{
-		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
+		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), book: newBook(cfg.Past.Silences), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
 		assigned: at, durable: at, log: part("writer"),
 	})
 	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})

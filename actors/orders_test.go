@@ -42,6 +42,11 @@ func TestOrdersAreDecidedOnWhatIsDurable(t *testing.T) {
 			{RemoveRoute{testRoute}, ErrNotFound},
 			{RemoveCustomer{ID: "globex"}, nil},
 			{RemoveCustomer{ID: "globex"}, ErrNotFound},
+			{EndSilence{"s1"}, ErrNotFound},
+			{PutSilence{messages.Silence{ID: "s1", Scope: messages.Scope{Kind: messages.ScopeFleet}}}, nil},
+			{EndSilence{"s1"}, nil},
+			{EndSilence{"s1"}, ErrNotFound},
+			{AckAlarms{IDs: []messages.IncidentID{"none"}}, ErrNotFound},
 		} {
 			if err := w.hub.Order(t.Context(), step.order); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
 				t.Errorf("step %d, %T: %v, want %v", i, step.order, err, step.want)

@@ -133,7 +133,9 @@ func (r *Registry) write(c *actor.Context, p placed) {
 		return
 	}
 	r.apply, r.token = apply, r.hub.token()
-	c.Send(r.hub.writer, &write{from: c.PID(), token: r.token, more: more})
+	w := &write{from: c.PID(), token: r.token, more: more}
+	w.order, _ = p.order.(bookOrder)
+	c.Send(r.hub.writer, w)
 }
 
 func (r *Registry) settle(c *actor.Context, m written) {
@@ -147,6 +149,10 @@ func (r *Registry) settle(c *actor.Context, m written) {
 	}
 	if o, ok := r.current.order.(RemoveHost); ok {
 		r.restore(o.ID)
+	}
+	if errors.Is(m.err, ErrNotFound) {
+		r.done(c, m.err)
+		return
 	}
 	r.done(c, ErrUnavailable)
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -55,6 +56,8 @@ type write struct {
 	events     []messages.Event          // ids and sequences are set by the writer
 	seal       *messages.Delivery
 	more       *messages.Batch // everything else, merged as it is
+	order      bookOrder       // decided when the batch is cut,
+	refused    error           // with this
 }
 
 // written is the writer's answer: err is nil when the write is durable, and Is
@@ -91,6 +94,7 @@ type Writer struct {
 	hub     *Hub
 	store   Store
 	outbox  outbox
+	book    *book
 	ids     idSource
 	pending []*write
 	assigned,
@@ -213,6 +217,7 @@ func (w *Writer) fail(c *actor.Context, b *cut, err error) {
 
 func answer(engine *actor.Engine, writes []*write, err error) {
 	for _, m := range writes {
+		err := cmp.Or(err, m.refused)
 		switch {
 		case m.host != nil:
 			m.host.tell(written{m.token, err})
@@ -312,6 +317,9 @@ func (w *Writer) add(b *cut, m *write) {
 	}
 	if m.more != nil {
 		merge(&b.Batch, m.more)
+	}
+	if m.order != nil {
+		m.refused = m.order.enter(w.book, &b.Batch, b.At)
 	}
 }
 

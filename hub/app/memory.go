@@ -78,7 +78,12 @@ func (m memory) past() (actors.Past, error) {
 		Ledger: r.Ledger, Batch: r.BatchSequence, Event: r.EventSequence, Delivery: r.DeliverySequence,
 		Hosts: int(r.Hosts), BatchAt: r.BatchAt, NewestID: string(r.EventID),
 	}
-	err := cmp.Or(
+	var err error
+	if p.Silences, err = m.Silences(); err != nil {
+		return p, err
+	}
+	err = cmp.Or(
+		m.EachAlarm(func(a messages.Alarm) error { p.Alarms = append(p.Alarms, a); return nil }),
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),
 		m.EachRoute(func(r messages.Route) error { p.Routes = append(p.Routes, r); return nil }),
 		m.EachRules(func(s messages.RuleSettings) error { p.Rules = append(p.Rules, s); return nil }),
