@@ -106,6 +106,10 @@ func (t *teller) skew(e *messages.Event) []string {
 	return []string{"Times in its reports are off by as much; backups and certificates may be, too"}
 }
 
+func (t *teller) outdated(e *messages.Event) []string {
+	return []string{"Seen " + t.clock(e.At), "Its reports are taken as ever; what newer agents tell is missing"}
+}
+
 func (t *teller) cloned(e *messages.Event) []string {
 	return []string{"Seen " + t.clock(e.At), "Give the copy a key of its own: felhom-hub host mint"}
 }
