@@ -22,6 +22,9 @@ const (
 	tokenList      = 't'
 	controllerList = 'o'
 	deadlineList   = 'u'
+	silenceList    = 's'
+	alarmList      = 'a'
+	memberList     = 'm'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

@@ -115,6 +115,8 @@ type Fleet interface {
 	// TestRoute sends one notification now and tells what the far end said. ErrNotFound.
 	TestRoute(ctx context.Context, id messages.RouteID) (RouteAnswer, error)
 
+	silencer
+
 	// Deliveries are newest first; the empty state is every state; before is exclusive.
 	Deliveries(ctx context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
 	RetryDelivery(ctx context.Context, id messages.DeliveryID) error // ErrNotFound

@@ -15,6 +15,7 @@ import (
 // fakeFleet remembers in memory what a test asks it to. A func field, when set,
 // answers instead.
 type fakeFleet struct {
+	fakeSilences
 	mu          sync.Mutex
 	recorded    []messages.Summary
 	bodies      [][]byte

@@ -99,6 +99,10 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).removeRoute},
 	{"POST", "/api/v1/admin/routes/{route_id}/test", forOperators, (*Server).testRoute},
 
+	{"POST", "/api/v1/admin/silences", forOperators, (*Server).addSilence},
+	{"GET", "/api/v1/admin/silences", forOperators, (*Server).listSilences},
+	{"DELETE", "/api/v1/admin/silences/{silence_id}", forOperators, (*Server).endSilence},
+
 	{"GET", "/api/v1/admin/deliveries", forOperators, (*Server).listDeliveries},
 	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
 

@@ -110,7 +110,8 @@ func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, 404, `{"error":{"code":"not_found","message":"no such thing"}}`)
 		return
 	}
-	answer(w, a.status, strings.ReplaceAll(a.body, "RECENT", time.Now().UTC().Add(-190*time.Second).Format(time.RFC3339)))
+	said := strings.ReplaceAll(a.body, "RECENT", time.Now().UTC().Add(-190*time.Second).Format(time.RFC3339))
+	answer(w, a.status, strings.ReplaceAll(said, "SOON", time.Now().UTC().Add(115*time.Minute).Format(time.RFC3339)))
 }
 
 func (h *fakeHub) note(r *http.Request, body []byte) {
@@ -151,6 +152,10 @@ const (
 		`"cpu_used_ratio":{"average":[0.25,null,0.75],"maximum":[0.5,null,1]},"memory_used_ratio":{"average":[null,null,null],"maximum":[null,null,null]},"disk_used_ratio":{"average":[0.7,null,0.7],"maximum":[0.7,null,0.7]},"guests_running":{"minimum":[1,null,3],"maximum":[1,null,3]}}`
 	routeID = "01JZ0000000000000000000002"
 	sentID  = "01JZ0000000000000000000003"
+
+	silenceID   = "01JZ0000000000000000000004"
+	silenceJSON = `{"silence_id":"` + silenceID + `","scope":{"kind":"host","id":"acme-7f3a90c1"},"reason":"new disks","created_by":"global key","created_at":"RECENT","starts_at":"RECENT","ends_at":"SOON","state":"active","changes_at":"SOON"}`
+	endedJSON   = `{"silence_id":"01JZ0000000000000000000005","scope":{"kind":"site","id":"vienna"},"reason":"power","created_by":"global key","created_at":"RECENT","starts_at":"RECENT","ends_at":"RECENT","schedule":"0 3 * * 0","duration_seconds":7200,"state":"past"}`
 )
 
 var fakeAnswers = map[string]fakeAnswer{
@@ -181,6 +186,9 @@ var fakeAnswers = map[string]fakeAnswer{
 	"DELETE customers/acme/rules":             {204, ``},
 	"GET protection":                          {200, `{"items":[` + chainJSON + `],"next_cursor":null}`},
 	"GET hosts/acme-7f3a90c1/protection":      {200, `{"items":[` + chainJSON + `],"next_cursor":null}`},
+	"POST silences":                           {201, silenceJSON},
+	"GET silences":                            {200, `{"items":[` + silenceJSON + `,` + endedJSON + `],"next_cursor":null}`},
+	"DELETE silences/" + silenceID:            {204, ``},
 	"GET backup":                              {200, "a backup, byte for byte\n"},
 	"POST customers/acme/unblock":             {503, `{"error":{"code":"unavailable","message":"disk is full"}}`},
 	"GET customers/proxy":                     {502, `<html>bad gateway</html>`},
