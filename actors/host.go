@@ -231,6 +231,9 @@ func (h *Host) hold(w *hostWrite) {
 
 func (h *Host) send(w *hostWrite) {
 	w.host, w.token, w.state = h, h.hub.token(), &w.next
+	if h.state.Phase != messages.PhaseOK {
+		w.outage = outageOf(&h.state, &w.next)
+	}
 	h.hub.engine.Send(h.hub.writer, &w.write)
 }
 

@@ -74,6 +74,8 @@ type modelHub struct {
 	ledger messages.Ledger      // on disk
 	states []messages.HostState // on disk, which is what the hosts believe
 	acme   messages.Customer    // on disk: the customer of all hosts
+	months calendar             // on disk
+	downs  map[int][]messages.Outage
 
 	post            *post
 	store           *simStore
@@ -95,7 +97,7 @@ const (
 )
 
 func newModelHub(r Rules, own []int) *modelHub {
-	h := &modelHub{rules: r, acme: messages.Customer{ID: "acme"}, own: own, timers: make([]time.Duration, len(own))}
+	h := &modelHub{rules: r, acme: messages.Customer{ID: "acme"}, downs: map[int][]messages.Outage{}, own: own, timers: make([]time.Duration, len(own))}
 	for i := range own {
 		id := messages.HostID(fmt.Sprintf("acme-%08x", i+1))
 		h.states = append(h.states, messages.HostState{ID: id})
@@ -159,7 +161,12 @@ func (h *modelHub) writeLedger() { h.write(messages.Batch{}) }
 // write makes a batch durable, and the ledger with it, as every batch does.
 func (h *modelHub) write(b messages.Batch) {
 	now := h.read()
-	h.ledger = messages.Ledger{Listened: h.ear.moment(now).At, At: now.Wall}
+	m := h.ear.moment(now)
+	h.ledger = messages.Ledger{Listened: m.At, At: now.Wall}
+	if s, due := h.months.begins(m); due {
+		h.months = h.months.with(s)
+		b.Months = append(b.Months, s)
+	}
 	h.store.write(b)
 }
 
@@ -218,7 +225,7 @@ func (h *modelHub) coast(real time.Duration) {
 	now := h.real + h.mono
 	// Only from one of the ledger's rows to a later one, so that a kill loses the same.
 	row := ledgerEvery / maxStep
-	n := ((min(real+h.mono, h.look)-now)/maxStep - 1) / row * row
+	n := ((min(real+h.mono, h.look, now+h.leftOfMonth())-now)/maxStep - 1) / row * row
 	if !h.coasts || !h.ear.open || n <= 0 || h.ledger.Listened != h.ear.heard {
 		return
 	}
@@ -226,6 +233,12 @@ func (h *modelHub) coast(real time.Duration) {
 	h.ear.heard, h.ear.last = h.ear.heard.Add(n*maxStep), h.read()
 	h.tick += n * maxStep
 	h.writeLedger()
+}
+
+// leftOfMonth is how long it is until another begins: the first batch in it counts.
+func (h *modelHub) leftOfMonth() time.Duration {
+	now := h.read().Wall
+	return time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC).Sub(now)
 }
 
 // lookAt fires the timers that are due.
@@ -327,6 +340,9 @@ func (h *modelHub) commit(i int, next messages.HostState, events []messages.Even
 		}
 	}
 	b := messages.Batch{Events: events, Deliveries: deliveries}
+	if o := outageOf(&h.states[i], &next); o != nil {
+		b.Outages = []messages.Outage{*o}
+	}
 	if h.store != nil {
 		if r != nil {
 			next.Last, b.Reports = h.store.place(), []messages.StoredReport{*r}
@@ -336,6 +352,7 @@ func (h *modelHub) commit(i int, next messages.HostState, events []messages.Even
 	switch {
 	case durable:
 		h.states[i] = next
+		h.downs[i] = append(h.downs[i], b.Outages...)
 		h.write(b)
 	case f == fateKilledBefore:
 		h.store.tear(b)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,6 +171,7 @@ var storyCommands = []struct {
 	{"goodbye *", func(s *story, a []string) { s.goodbye(a[0], 0) }},
 
 	{"show", (*story).show},
+	{"availability", (*story).availability},
 }
 
 func (s *story) do(line string) {
@@ -318,6 +320,19 @@ func (s *story) goodbye(reason string, back time.Duration) {
 func (s *story) show(_ []string) {
 	now, h := s.hub.now(), &s.hub.states[0]
 	s.seen("%s since %s, silence %s", h.Phase, time.Unix(0, h.PhaseSince).UTC().Format("01-02 15:04:05"), inWords((now.At - h.ContactHeard).Duration()))
+}
+
+func (s *story) availability(_ []string) {
+	life := Life{&s.hub.states[0], s.hub.downs[0]}
+	for _, a := range AvailabilityOf(s.hub.months, s.hub.now(), 12, slices.Values([]Life{life})) {
+		ratio, known := a.Ratio()
+		if !known {
+			s.seen("%s  nothing was listened to", a.Month)
+			continue
+		}
+		s.seen("%s  %.3f %%  outages %d: down for %s of %s, planned %s", a.Month, 100*ratio, a.Outages,
+			inWords(a.Down), inWords(a.Listened), inWords(a.Planned))
+	}
 }
 
 // summary says what became of the reports of one command.

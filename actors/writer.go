@@ -52,6 +52,7 @@ type write struct {
 	report     *messages.StoredReport
 	guests     *messages.GuestsSeen
 	standing   *messages.Standing
+	outage     *messages.Outage
 	controller *messages.ControllerState // Last as of state
 	events     []messages.Event          // ids and sequences are set by the writer
 	seal       *messages.Delivery
@@ -96,6 +97,7 @@ type Writer struct {
 	outbox  outbox
 	book    *book
 	ids     idSource
+	months  calendar // as they are on stable storage
 	pending []*write
 	assigned,
 	durable mark
@@ -185,6 +187,9 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 		return
 	}
 	w.durable = mark{b.Sequence, w.durable.event + uint64(len(b.Events)), max(w.durable.delivery, lastDelivery(b.Deliveries))}
+	for _, s := range b.Months {
+		w.months = w.months.with(s)
+	}
 	stats := w.hub.stats
 	stats.Batches.Add(1)
 	stats.Reports.Add(uint64(len(b.Reports)))
@@ -234,6 +239,9 @@ func (w *Writer) cut() *cut {
 	w.assigned.batch++
 	b.Sequence, b.At = w.assigned.batch, now.Wall
 	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
+	if s, due := w.months.begins(now); due {
+		b.Months = []messages.MonthStart{s}
+	}
 	n, reports := w.fits()
 	b.Reports, b.Hosts = make([]messages.StoredReport, 0, reports), make([]messages.HostState, 0, n)
 	for i, m := range w.pending[:n] {
@@ -305,6 +313,9 @@ func (w *Writer) add(b *cut, m *write) {
 	}
 	if m.standing != nil {
 		b.Standings = append(b.Standings, *m.standing)
+	}
+	if m.outage != nil {
+		b.Outages = append(b.Outages, *m.outage)
 	}
 	for _, e := range m.events {
 		w.assigned.event++

@@ -28,7 +28,9 @@ type Batch struct {
 	Standings   []Standing
 	Events      []Event
 	Deliveries  []Delivery // put: new or changed
-	Alarms      []Alarm    // put; one that is closed with nothing pending is removed
+	Months      []MonthStart
+	Outages     []Outage
+	Alarms      []Alarm // put; one that is closed with nothing pending is removed
 
 	PutCustomers   []Customer
 	PutHosts       []Host
@@ -38,7 +40,7 @@ type Batch struct {
 	PutTokens      []EnrollToken
 	PutSilences    []Silence
 	DelCustomers   []CustomerID // with rules, controllers, deadlines and keys
-	DelHosts       []HostID     // with state, standing, rules, guests and keys; events and history stay
+	DelHosts       []HostID     // with state, standing, outages, rules, guests and keys; events and history stay
 	DelRoutes      []RouteID
 	DelTokens      []TokenID
 	DelSilences    []SilenceID

@@ -113,6 +113,10 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).state)
 	case prefixStanding:
 		return tally(nil, key, value, (*decoder).standing)
+	case prefixMonth:
+		return tally(nil, key, value, (*decoder).monthStart)
+	case prefixOutage:
+		return tally(nil, key, value, (*decoder).outage)
 	case prefixRules:
 		return tally(nil, key, value, (*decoder).rules)
 	case prefixAlarm:

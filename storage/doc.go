@@ -36,6 +36,8 @@
 //	b       customer id, 0, controller id   ControllerState           until DelControllers, DelCustomers
 //	u       customer id, 0, deadline id     Deadline                  until DelDeadlines, DelCustomers
 //	w       host id                         Standing                  until DelHosts
+//	v       host id, 0, be64 end            Outage                    until DelHosts
+//	y       be32 month                      MonthStart                for ever
 //	t       'c', customer id; 'h', host id  RuleSettings              until reset, DelHosts, DelCustomers
 //	k       host id, 0, hash                Key                       for ever; revoked with its host or customer
 //	n       token id                        EnrollToken               until DelTokens

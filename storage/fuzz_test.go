@@ -34,6 +34,8 @@ func records() map[string]mutation.Target {
 		"Key":       record(keyKey(&sampleKey), (*encoder).key, (*decoder).key, sampleKey, messages.Key{}),
 		"Guest":     record(guestKey("a-00000000", 100), (*encoder).guest, (*decoder).guest, sampleGuest, messages.GuestRecord{}),
 		"Standing":  record(textKey(prefixStanding, "a-00000000"), (*encoder).standing, (*decoder).standing, sampleStanding, messages.Standing{}),
+		"Month":     record(monthKey(sampleMonth.Month), (*encoder).monthStart, (*decoder).monthStart, sampleMonth, messages.MonthStart{}),
+		"Outage":    record(outageKey(&sampleOutage), (*encoder).outage, (*decoder).outage, sampleOutage, messages.Outage{}),
 		"Rules":     record(rulesKey("", "a-00000000"), (*encoder).rules, (*decoder).rules, sampleRules, messages.RuleSettings{}),
 		"Token":     record(textKey(prefixToken, "T"), (*encoder).enrollToken, (*decoder).enrollToken, sampleToken, messages.EnrollToken{}),
 		"Route":     record(textKey(prefixRoute, "R"), (*encoder).route, (*decoder).route, sampleRoute, messages.Route{}),

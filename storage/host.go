@@ -233,6 +233,9 @@ func (w *batchWriter) delHost(host *messages.HostID) error {
 			return err
 		}
 	}
+	if err := w.drop(underKey(prefixOutage, id)); err != nil {
+		return err
+	}
 	return w.revokeKeys(id, "")
 }
 

@@ -31,6 +31,8 @@ const (
 	prefixDeadline   = 'u'
 	prefixAlarm      = 'a'
 	prefixSilence    = 'q'
+	prefixMonth      = 'y'
+	prefixOutage     = 'v'
 )
 
 var metaKey = []byte{prefixMeta}

@@ -79,6 +79,43 @@ var (
 	}
 )
 
+var (
+	sampleMonth  = messages.MonthStart{Month: messages.MonthOf(start), Heard: 7, At: start}
+	sampleOutage = messages.Outage{HostID: "acme-0000000a", From: 3, To: 9, FromAt: start, ToAt: start.Add(6), Planned: true}
+)
+
+// What availability follows from comes back whole, in order, and goes with its host.
+func TestOutagesComeBackWhole(t *testing.T) {
+	filled(t, "MonthStart", reflect.ValueOf(sampleMonth))
+	filled(t, "Outage", reflect.ValueOf(sampleOutage))
+	db := openTest(t, t.TempDir())
+	f := newFleet(0)
+	first := messages.Outage{HostID: sampleOutage.HostID, From: 3, To: 3, FromAt: start, ToAt: start} // the outage began with the first contact
+	other := messages.Outage{HostID: "acme-eu-0000000a", From: 1, To: 1, FromAt: start, ToAt: start}
+	later := messages.MonthStart{Month: sampleMonth.Month + 1, Heard: 8, At: start.AddDate(0, 1, 0)}
+	b := f.empty()
+	b.PutHosts = []messages.Host{{ID: first.HostID, CustomerID: "acme", CreatedAt: start}}
+	b.Months = []messages.MonthStart{later, sampleMonth}
+	b.Outages = []messages.Outage{sampleOutage, first, other}
+	write(t, db, b)
+	want := []messages.Outage{first, sampleOutage}
+	if ms, err := db.Months(); err != nil || !cmp.Equal(ms, []messages.MonthStart{sampleMonth, later}) {
+		t.Errorf("months: %v, %v", ms, err)
+	}
+	if os, err := db.Outages(first.HostID); err != nil || !cmp.Equal(os, want) {
+		t.Errorf("outages: %v, %v", os, err)
+	}
+	if all, err := db.OutagesOf("acme"); err != nil || len(all) != 1 || !cmp.Equal(all[first.HostID], want) {
+		t.Errorf("outages of acme: %v, %v", all, err)
+	}
+	b = f.empty()
+	b.DelHosts = []messages.HostID{first.HostID}
+	write(t, db, b)
+	if os, err := db.Outages(first.HostID); err != nil || len(os) != 0 {
+		t.Errorf("left behind: %v, %v", os, err)
+	}
+}
+
 // What the rules on reports remember, and what they are told to, comes back whole
 // and goes with its host and customer.
 func TestStandingsAndRulesComeBackWhole(t *testing.T) {

@@ -183,6 +183,8 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.Controllers, w.controllerState) },
 		func() error { return w.mergeGuests(b.Guests) },
 		func() error { return every(b.Standings, w.putStanding) },
+		func() error { return every(b.Months, w.putMonth) },
+		func() error { return every(b.Outages, w.putOutage) },
 		func() error { return every(b.Events, w.nextEvent) },
 		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.Alarms, w.putAlarm) },

@@ -97,6 +97,12 @@ type Fleet interface {
 	// Series is a host's figures, oldest first, bounded to a few thousand. ErrNotFound.
 	Series(ctx context.Context, id messages.HostID, r messages.Resolution, from, to time.Time) ([]messages.Usage, error)
 
+	// HostAvailability is how much of the last months a host could be heard, newest
+	// first; a month of which nothing is known is left out. ErrNotFound.
+	HostAvailability(ctx context.Context, id messages.HostID, months int) ([]messages.Availability, error)
+	// CustomerAvailability is that of all hosts which a customer has now. ErrNotFound.
+	CustomerAvailability(ctx context.Context, id messages.CustomerID, months int) ([]messages.Availability, error)
+
 	// Events are oldest first; after is exclusive.
 	Events(ctx context.Context, f EventFilter, after messages.EventID, limit int) ([]messages.Event, error)
 

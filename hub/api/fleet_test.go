@@ -31,6 +31,7 @@ type fakeFleet struct {
 	rules       map[string]messages.RuleSettings // by customer or host
 	protection  []messages.Protection
 	usages      []messages.Usage
+	months      []messages.Availability
 	asked       []any // filters that lists were asked with
 	health      Health
 	controllers map[messages.ControllerName]ControllerView
@@ -293,6 +294,20 @@ func (f *fakeFleet) Series(_ context.Context, id messages.HostID, r messages.Res
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, seriesAsked{r, to.Sub(from)})
 	return f.usages, f.err
+}
+
+func (f *fakeFleet) HostAvailability(_ context.Context, id messages.HostID, months int) ([]messages.Availability, error) {
+	if err := f.has(id); err != nil {
+		return nil, err
+	}
+	return f.months[:min(months, len(f.months))], nil
+}
+
+func (f *fakeFleet) CustomerAvailability(_ context.Context, id messages.CustomerID, months int) ([]messages.Availability, error) {
+	if _, ok := f.customers[id]; !ok {
+		return nil, ErrNotFound
+	}
+	return f.months[:min(months, len(f.months))], f.err
 }
 
 type seriesAsked struct {

@@ -86,6 +86,8 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/hosts/{host_id}/rules", forOperators, resetRules(ofHost)},
 	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forOperators, (*Server).hostProtection},
 	{"GET", "/api/v1/admin/hosts/{host_id}/series", forOperators, (*Server).hostSeries},
+	{"GET", "/api/v1/admin/hosts/{host_id}/availability", forOperators, (*Server).hostAvailability},
+	{"GET", "/api/v1/admin/customers/{customer_id}/availability", forOperators, (*Server).customerAvailability},
 	{"GET", "/api/v1/admin/protection", forOperators, (*Server).listProtection},
 
 	{"POST", "/api/v1/admin/enroll-tokens", forOperators, (*Server).addToken},

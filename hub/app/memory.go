@@ -82,6 +82,9 @@ func (m memory) past() (actors.Past, error) {
 	if p.Silences, err = m.Silences(); err != nil {
 		return p, err
 	}
+	if p.Months, err = m.Months(); err != nil {
+		return p, err
+	}
 	err = cmp.Or(
 		m.EachAlarm(func(a messages.Alarm) error { p.Alarms = append(p.Alarms, a); return nil }),
 		m.EachCustomer(func(c messages.Customer) error { p.Customers = append(p.Customers, c); return nil }),

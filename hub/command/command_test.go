@@ -150,6 +150,8 @@ const (
 		`{"host_id":"acme-7f3a90c1","customer_id":"acme","vmid":102,"name":"db","state":"unprotected","backup":{"state":"missing"},"verify":{"state":"none"},"restore_test":{"state":"none"}}`
 	seriesJSON = `{"host_id":"acme-7f3a90c1","resolution":"15m","slot_seconds":900,"from":"2026-06-08T12:00:00Z","to":"2026-06-08T12:45:00Z","times":["2026-06-08T12:00:00Z","2026-06-08T12:15:00Z","2026-06-08T12:30:00Z"],"reports":[1,0,2],` +
 		`"cpu_used_ratio":{"average":[0.25,null,0.75],"maximum":[0.5,null,1]},"memory_used_ratio":{"average":[null,null,null],"maximum":[null,null,null]},"disk_used_ratio":{"average":[0.7,null,0.7],"maximum":[0.7,null,0.7]},"guests_running":{"minimum":[1,null,3],"maximum":[1,null,3]}}`
+	availableJSON = `"outages":2,"listened_seconds":2592000,"down_seconds":5400,"planned_seconds":0,"availability_ratio":0.997916},` +
+		`{"month":"2026-05","outages":0,"listened_seconds":0,"down_seconds":0,"planned_seconds":0,"availability_ratio":null}]}`
 	routeID = "01JZ0000000000000000000002"
 	sentID  = "01JZ0000000000000000000003"
 
@@ -180,6 +182,8 @@ var fakeAnswers = map[string]fakeAnswer{
 	"GET deliveries":                          {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
 	"POST deliveries/" + sentID + "/retry":    {200, `{}`},
 	"GET hosts/acme-7f3a90c1/series":          {200, seriesJSON},
+	"GET hosts/acme-7f3a90c1/availability":    {200, `{"host_id":"acme-7f3a90c1","customer_id":"acme","months":[{"month":"2026-06",` + availableJSON},
+	"GET customers/acme/availability":         {200, `{"customer_id":"acme","months":[{"month":"2026-06","hosts":3,` + availableJSON},
 	"GET hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
 	"PUT hosts/acme-7f3a90c1/rules":           {200, rulesJSON},
 	"GET customers/acme/rules":                {200, rulesJSON},

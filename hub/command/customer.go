@@ -46,6 +46,7 @@ func (a *app) customerCommand() *cobra.Command {
 		a.customerVerb("block", "Tell a customer's agents that it is blocked", http.MethodPost, "/block", "blocked"),
 		a.customerVerb("unblock", "Lift a block", http.MethodPost, "/unblock", "unblocked"),
 		a.customerVerb("remove", "Remove a customer that has no hosts, and its controllers", http.MethodDelete, "", "removed"),
+		a.availabilityCommand("CUSTOMER", "customers", "Show how much of each month a customer's hosts could be heard", idArg(messages.ParseCustomerID)),
 		a.customerKeyCommand(),
 	))
 }

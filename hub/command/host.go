@@ -28,6 +28,7 @@ func (a *app) hostCommand() *cobra.Command {
 			}),
 		},
 		a.hostSeriesCommand(),
+		a.availabilityCommand("HOST", "hosts", "Show how much of each month a host could be heard", idArg(messages.ParseHostID)),
 		&cobra.Command{
 			Use: "rotate HOST", Short: "Make a new API key; the old one ends when the new one is first used",
 			Args: idArg(messages.ParseHostID),
