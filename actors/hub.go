@@ -152,7 +152,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{
 		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), book: newBook(cfg.Past.Silences), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
-		months: cfg.Past.Months,
+		months:   cfg.Past.Months,
 		assigned: at, durable: at, log: part("writer"),
 	})
 	start("ledger", &Ledger{hub: h, state: past, writing: true, writtenAt: past.heard, log: part("ledger")})
