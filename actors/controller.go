@@ -84,6 +84,7 @@ func (cs *Controllers) Receive(c *actor.Context) {
 	case actor.Initialized:
 	case actor.Started:
 		engine, self := c.Engine(), c.PID()
+		cs.tally()
 		cs.timer = time.AfterFunc(controllersEvery, func() { engine.Send(self, controllersTick{}) })
 	case actor.Stopped:
 		cs.timer.Stop()
@@ -194,8 +195,20 @@ func (cs *Controllers) forget(k *controller) {
 	}
 }
 
+// tally counts them by phase.
+func (cs *Controllers) tally() {
+	var n [4]int64
+	for _, k := range cs.known {
+		n[k.state.Phase]++
+	}
+	for p := range n {
+		cs.hub.stats.controllers[p].Store(n[p])
+	}
+}
+
 // tick tells of who has fallen silent. While listening time stands still nobody has.
 func (cs *Controllers) tick(c *actor.Context) {
+	cs.tally()
 	if !cs.hub.clock.open() || cs.hub.stopping.Load() {
 		return
 	}

@@ -33,6 +33,9 @@ func TestControllerGoesSilentAndReturns(t *testing.T) {
 		w.wantEvents()
 		w.sleep(3 * time.Second)
 		w.wantEvents(messages.ControllerStale)
+		if got := w.hub.Stats().Controllers(); got != [4]int{messages.PhaseStale: 1} {
+			t.Errorf("by phase: %v, want a stale one", got)
+		}
 		w.sleep(30 * time.Minute)
 		w.wantEvents(messages.ControllerStale, messages.ControllerDown)
 		w.sleep(2 * time.Hour)

@@ -31,6 +31,12 @@
 // arrives meanwhile in order. So memory is never ahead of the disk, and a
 // transition, its event and its deliveries are one write or none.
 //
+// Controllers have one actor for all, unlike hosts: there are thousands, not a
+// million, so that a look at each of them every second costs less than a timer and a
+// mailbox of its own would, of memory and of code; and a report of one only passes
+// through, since the wait for the disk is the writer's. One that floods holds up its
+// own reports alone, which queue behind its one write.
+//
 // Rules (*_state.go) know neither engine nor clock: state and now come in,
 // the next state and events go out.
 package actors

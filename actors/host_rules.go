@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -64,13 +65,25 @@ func (h *Host) study(w *hostWrite, s *studied) {
 	}
 	h.writing = w
 	go func() {
-		s.standing, s.err = h.hub.store.Standing(h.state.ID)
-		s.standing.HostID = h.state.ID
+		s.standing, s.err = h.hub.standing(h.state.ID)
 		if s.err == nil && s.body == nil {
 			s.body, s.err = h.hub.store.Body(h.state.Last)
 		}
 		h.hub.engine.Send(&h.entry.pid, s)
 	}()
+}
+
+// standing reads a host's. One that is damaged is told of and as none: the rules begin
+// anew with what the next report says, and its problems are told again.
+func (h *Hub) standing(id messages.HostID) (messages.Standing, error) {
+	s, err := h.store.Standing(id)
+	if errors.Is(err, ErrDamaged) {
+		h.stats.Damaged.Add(1)
+		h.log.Error().Err(err).Str("host", string(id)).Msg("what the rules remember of the host is damaged; they begin anew")
+		s, err = messages.Standing{}, nil
+	}
+	s.HostID = id
+	return s, err
 }
 
 // studied goes on with a write whose standing has come.

@@ -198,3 +198,22 @@ func TestReportsWaitForAJudgement(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A damaged standing is told of and counted, and costs neither the report nor the
+// next judgement.
+func TestDamagedStandingIsToldAndBegunAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.start()
+		w.mustSay(full)
+		w.store.set(func() { w.store.unreadable = fmt.Errorf("%w: value of key w", ErrDamaged) })
+		w.mustSay(empty)
+		w.store.set(func() { w.store.unreadable = nil })
+		if n := w.hub.Stats().Damaged.Load(); n != 1 {
+			t.Errorf("%d counted, want 1", n)
+		}
+		w.mustSay(full)
+		w.wantEvents(messages.StorageHigh, messages.StorageHigh)
+		w.stop()
+	})
+}

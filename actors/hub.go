@@ -23,7 +23,7 @@ type Memory interface {
 	Host(id messages.HostID) (messages.Host, messages.HostState, error)
 	Controller(messages.ControllerName) (messages.ControllerState, error) // ErrNotFound
 	EachHost(func(messages.Host, messages.HostState) error) error
-	// Standing is the zero value for a host that was never judged.
+	// Standing is the zero value for a host that was never judged. ErrDamaged.
 	Standing(id messages.HostID) (messages.Standing, error)
 	// Body is a report's body as it was received.
 	Body(at messages.ReportRef) ([]byte, error)

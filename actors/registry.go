@@ -21,6 +21,8 @@ var (
 	// ErrUnavailable is answered when something cannot be made durable now, or
 	// too much is in flight: nothing was done, or it is not known to be.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrDamaged is a Memory's, for what is there and cannot be read any more.
+	ErrDamaged = errors.New("damaged")
 )
 
 // hostEntry is what every goroutine may know of a host without asking its actor.

@@ -11,11 +11,20 @@ type Stats struct {
 	Reports, Repeats, Refused atomic.Uint64
 	Events, Batches           atomic.Uint64
 	DeadLetters               atomic.Uint64
-	Customers                 atomic.Int64 // there are
-	Pending, Dead             atomic.Int64 // deliveries: waiting now, given up since the start
-	CommitNanos               atomic.Int64 // of the last state commit
+	Damaged                   atomic.Uint64 // rows that were found damaged, and begun anew
+	Customers                 atomic.Int64  // there are
+	Pending, Dead             atomic.Int64  // deliveries: waiting now, given up since the start
+	CommitNanos               atomic.Int64  // of the last state commit
 
-	phases [4]atomic.Int64
+	phases, controllers [4]atomic.Int64
+}
+
+// Controllers counts controllers by messages.Phase, as of a second ago at most.
+func (s *Stats) Controllers() (n [4]int) {
+	for i := range n {
+		n[i] = int(s.controllers[i].Load())
+	}
+	return n
 }
 
 // Hosts counts hosts by messages.Phase.

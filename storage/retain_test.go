@@ -174,8 +174,11 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		spoil func(*DB, *fleet)
 		want  string
 	}{
-		"nothing":          {func(*DB, *fleet) {}, ""},
-		"row":              {func(db *DB, f *fleet) { raw(t, db, textKey(prefixCustomer, "acme"), []byte("x")) }, "value of 1 bytes"},
+		"nothing": {func(*DB, *fleet) {}, ""},
+		"row":     {func(db *DB, f *fleet) { raw(t, db, textKey(prefixCustomer, "acme"), []byte("x")) }, "value of 1 bytes"},
+		"standing": {func(db *DB, f *fleet) {
+			raw(t, db, textKey(prefixStanding, f.hosts[0]), []byte("no standing at all"))
+		}, "checksum mismatch"},
 		"row elsewhere":    {func(db *DB, f *fleet) { swap(t, db, f) }, "checksum mismatch"},
 		"unknown row":      {func(db *DB, f *fleet) { raw(t, db, []byte("?"), []byte("x")) }, "no record has such a key"},
 		"host lost":        {func(db *DB, f *fleet) { raw(t, db, textKey(prefixHost, f.hosts[0]), nil) }, "1 hosts are there, 2 should be"},

@@ -428,15 +428,20 @@ func TestHealthAndMetrics(t *testing.T) {
 	if r := h.do(t, "GET", "/readyz", "", ""); r.status != 200 {
 		t.Error(r.body)
 	}
-	h.fleet.health = Health{Reason: "disk is full", Hosts: [4]int{1, 2, 3, 4}, ReportsTotal: 12}
+	h.fleet.health = Health{Reason: "disk is full", Hosts: [4]int{1, 2, 3, 4}, Controllers: [4]int{0, 5, 6, 7}, DamagedTotal: 8, ReportsTotal: 12}
 	if r := h.do(t, "GET", "/readyz", "", ""); r.status != 503 || r.code(t) != messages.CodeUnavailable || !strings.Contains(r.body, "disk is full") || r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 	h.do(t, "POST", reportPath, wrongKey, someReport)
 	metrics := h.do(t, "GET", "/metrics", "", "").body
-	for _, want := range []string{`felhom_hosts{state="down"} 4`, "felhom_reports_total 12", "felhom_ready 0", "felhom_http_unauthorized_total 1", `felhom_http_responses_total{class="5xx"} 1`, `felhom_build_info{version="test"} 1`} {
+	for _, want := range []string{`felhom_hosts{state="down"} 4`, `felhom_controllers{state="stale"} 6`, "felhom_damaged_rows_total 8", "felhom_reports_total 12", "felhom_ready 0", "felhom_http_unauthorized_total 1", `felhom_http_responses_total{class="5xx"} 1`, `felhom_build_info{version="test"} 1`} {
 		if !strings.Contains(metrics, "\n"+want+"\n") {
 			t.Errorf("metrics lack %s", want)
+		}
+	}
+	for _, name := range []string{hostID, "acme", "Acme", string(h.fleet.health.Reason)} {
+		if strings.Contains(metrics, name) {
+			t.Errorf("metrics, which anybody may read, name %q", name)
 		}
 	}
 	sample := regexp.MustCompile(`^felhom_[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+-]+$`)

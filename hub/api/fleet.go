@@ -199,6 +199,7 @@ type Health struct {
 	Listening      bool
 	Listened       time.Duration
 	Hosts          [4]int // by messages.Phase; those whose actors are up
+	Controllers    [4]int // likewise
 	HostsStarting  int    // stored ones whose actors are not up yet; their reports are accepted
 	Customers      int
 	ReportsTotal   uint64 // accepted since start
@@ -208,7 +209,8 @@ type Health struct {
 	BatchesTotal   uint64
 	ActorPanics    uint64
 	DeadLetters    uint64
-	PendingOut     int // deliveries not yet sent
+	DamagedTotal   uint64 // rows of the store that were found damaged, and begun anew, since start
+	PendingOut     int    // deliveries not yet sent
 	DeadOut        int
 	InFlight       int
 	LastCommitTook time.Duration

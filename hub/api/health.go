@@ -22,7 +22,8 @@ func (s *Server) readyz(ctx *fasthttp.RequestCtx, _ args) error {
 	return answerJSON(ctx, 200, map[string]string{"status": "ready"})
 }
 
-// metrics writes the text format of Prometheus, version 0.0.4.
+// metrics writes the text format of Prometheus, version 0.0.4. It needs no key, as
+// scrapers have none: it counts, and names no customer, host or route.
 func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 	h := s.fleet.Health()
 	var m exposition
@@ -37,6 +38,12 @@ func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 		m.row("felhom_hosts", float64(n), "state", messages.Phase(p).String())
 	}
 	m.one("felhom_hosts_starting", "gauge", "Stored hosts that are not counted by state yet, after a start. Their reports are accepted.", float64(h.HostsStarting))
+	m.head("felhom_controllers", "gauge", "Controllers by state.")
+	for p, n := range h.Controllers {
+		if p := messages.Phase(p); p != messages.PhaseNew { // there are none: the first report makes one
+			m.row("felhom_controllers", float64(n), "state", p.String())
+		}
+	}
 	m.one("felhom_customers", "gauge", "Customers.", float64(h.Customers))
 	m.one("felhom_api_keys", "gauge", "Live API keys, the global one not counted.", float64(s.keys.Len()))
 
@@ -49,6 +56,7 @@ func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 	m.one("felhom_last_commit_seconds", "gauge", "How long the last commit took.", h.LastCommitTook.Seconds())
 	m.one("felhom_deliveries_pending", "gauge", "Deliveries not yet sent.", float64(h.PendingOut))
 	m.one("felhom_deliveries_dead", "gauge", "Deliveries given up.", float64(h.DeadOut))
+	m.one("felhom_damaged_rows_total", "counter", "Rows of the store that were found damaged and begun anew, since start.", float64(h.DamagedTotal))
 	m.one("felhom_store_bytes", "gauge", "Size of the store.", float64(h.StoreBytes))
 	m.one("felhom_disk_free_bytes", "gauge", "Free space where the store is.", float64(h.DiskFreeBytes))
 	m.one("felhom_actor_panics_total", "counter", "Actors replaced after a panic.", float64(h.ActorPanics))

@@ -231,8 +231,8 @@ func (f *fleet) Health() api.Health {
 		EventsTotal: s.Events.Load(), BatchesTotal: s.Batches.Load(), ActorPanics: f.hub.Panics(), DeadLetters: s.DeadLetters.Load(),
 		InFlight: f.hub.Inside(), LastCommitTook: time.Duration(s.CommitNanos.Load()), Customers: int(s.Customers.Load()),
 		PendingOut: int(s.Pending.Load()), DeadOut: int(s.Dead.Load()),
-		HostsStarting: f.hub.Starting(),
-		StoreBytes:    f.app.store.bytes(f.db), DiskFreeBytes: freeBytes(f.app.cfg.DataDir),
+		HostsStarting: f.hub.Starting(), Controllers: s.Controllers(), DamagedTotal: s.Damaged.Load(),
+		StoreBytes: f.app.store.bytes(f.db), DiskFreeBytes: freeBytes(f.app.cfg.DataDir),
 	}
 	if !h.Ready {
 		h.Reason = "reports cannot be made durable or the listener is closed; see the log"

@@ -35,12 +35,14 @@ func (m memory) Controller(name messages.ControllerName) (messages.ControllerSta
 	return s, err
 }
 
-// Standing implements actors.Memory. One that is damaged is as none: the rules begin
-// anew with what the next report says.
+// Standing implements actors.Memory.
 func (m memory) Standing(id messages.HostID) (messages.Standing, error) {
 	s, err := m.DB.Standing(id)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
 		return messages.Standing{}, nil
+	case errors.Is(err, storage.ErrCorrupt):
+		return messages.Standing{}, fmt.Errorf("%w: %w", actors.ErrDamaged, err)
 	}
 	return s, err
 }
