@@ -101,6 +101,7 @@ type Hub struct {
 	keys      KeyIndex
 	sender    Sender
 	stats     *Stats
+	feed      feed
 	watch     *watch
 	log       zerolog.Logger
 	stopping  atomic.Bool

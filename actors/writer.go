@@ -203,6 +203,7 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 		w.outbox.committed(b.Deliveries)
 		c.Send(w.hub.alert, deliveriesWritten{b.Deliveries})
 	}
+	w.hub.feed.tell(&b.Batch)
 }
 
 // fail goes back to what is durable, and only then answers: who looks into the

@@ -202,6 +202,43 @@ func (db *DB) Events(f EventFilter, after messages.EventID, limit int) ([]messag
 	}, (*decoder).event, f.match)
 }
 
+// LatestEvents lists up to limit events that match f, newest first, from the one
+// before; "" is from the newest. What match, unless it is nil, says no to is passed by,
+// at most look events are looked at, and last is the oldest of them: "" when there
+// are no older ones.
+func (db *DB) LatestEvents(f EventFilter, match func(*messages.Event) bool, before messages.EventID, limit, look int) (es []messages.Event, last messages.EventID, err error) {
+	index := f.index()
+	q := query{prefix: index, newestFirst: true}
+	if before != "" {
+		q.from = append(index[:len(index):len(index)], before...)
+	}
+	seen := 0
+	take := func(v messages.Event) error {
+		if v.ID >= before && before != "" { // a backward seek begins at the key itself
+			return nil
+		}
+		last = v.ID
+		if f.match(&v) && (match == nil || match(&v)) {
+			es = append(es, v)
+		}
+		if seen++; len(es) >= limit || seen >= look {
+			return errStop
+		}
+		return nil
+	}
+	if index[0] == prefixEvent {
+		err = each(db, q, (*decoder).event, take)
+	} else {
+		err = eachBy(db, q, func(key, _ []byte) []byte {
+			return textKey(prefixEvent, messages.EventID(key[len(index):]))
+		}, (*decoder).event, take)
+	}
+	if len(es) < limit && seen < look {
+		last = ""
+	}
+	return es, last, err
+}
+
 func (w *batchWriter) event(v *messages.Event) error {
 	if v.ID == "" {
 		return errBatch("an event without id")

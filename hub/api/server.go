@@ -50,6 +50,9 @@ type Config struct {
 
 	ReadTimeout  time.Duration // default 10 s
 	WriteTimeout time.Duration // default 10 s
+	Pages        []Page        // the dashboard's
+	Closing      func()        // called when Shutdown begins, to end answers that have no end; may be nil
+
 	// IdleTimeout closes a connection without requests; default 15 s. An idle
 	// one costs about 14 KB, so it is kept for an agent's next report only when
 	// that comes soon.
@@ -120,7 +123,7 @@ func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
 	s.room = newRoom(max(bodyRoom, 4*s.cfg.MaxBodyBytes), s.cfg.ReadTimeout+askTimeout)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers.log = log
-	s.everyone = newDoor(s, newTable(routes, func(*route) bool { return true }))
+	s.everyone = newDoor(s, newTable(withPages(routes, s.cfg.Pages), func(*route) bool { return true }))
 	s.agents = newDoor(s, newTable(routes, func(r *route) bool {
 		return r.access == forAgents || r.access == forEnrolment || r.access == forControllers
 	}))
@@ -149,6 +152,9 @@ func (s *Server) ServeAgents(ln net.Listener) error { return s.agents.serve(ln) 
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	defer s.end()
+	if s.cfg.Closing != nil {
+		s.cfg.Closing()
+	}
 	var errs [2]error
 	var wg sync.WaitGroup
 	for i, d := range [...]*door{s.everyone, s.agents} {

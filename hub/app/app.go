@@ -21,6 +21,7 @@ import (
 	"felhom.eu/hub/api"
 	"felhom.eu/hub/auth"
 	"felhom.eu/hub/config"
+	"felhom.eu/hub/dashboard"
 	"felhom.eu/hub/notify"
 	"felhom.eu/messages"
 	"felhom.eu/storage"
@@ -99,7 +100,10 @@ func (a *App) open(global messages.Secret) error {
 	}
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
 	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
-	a.server = api.New(apiConfig(&a.cfg, a.version), keys, f, a.log.With().Str("component", "api").Logger())
+	board := dashboard.New(f, dashboard.Config{Version: a.version, DownSeconds: a.cfg.DownSeconds, ExternalURL: a.cfg.ExternalURL}, a.log.With().Str("component", "dashboard").Logger())
+	c := apiConfig(&a.cfg, a.version)
+	c.Pages, c.Closing = board.Pages(), board.Close
+	a.server = api.New(c, keys, f, a.log.With().Str("component", "api").Logger())
 	return a.listen()
 }
 

@@ -1,0 +1,191 @@
+package dashboard
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+const (
+	maxGroups  = 40 // that the first screen shows
+	maxMembers = 12 // of each
+)
+
+// attention is what needs it now.
+type attention struct {
+	Groups []group
+	More   int // groups that are not shown
+	Hosts  int // in the fleet
+	New    int // of these, never heard
+	Last   time.Time
+}
+
+// group is one incident: many hosts that fell silent together, one that did with all
+// that is wrong on it, or one thing that is wrong.
+type group struct {
+	Incident messages.IncidentID
+	Title    string
+	Word     string // of its type
+	Tone     string
+	Customer messages.CustomerID
+	Name     string // the customer's
+	Host     messages.HostID
+	Site     string
+	Since    time.Time
+	Ack      *messages.Ack
+	Members  []member
+	More     int
+	severity messages.Severity
+	mass     bool
+}
+
+// member is one alarm of a group beside its first.
+type member struct {
+	Title string
+	Tone  string
+	Word  string
+	Host  messages.HostID
+	Since time.Time
+}
+
+func (d *Dashboard) attention(r *request) (a attention, err error) {
+	err = d.board.look(r.ctx, func() { a = d.board.attention(r.viewer) })
+	return a, err
+}
+
+// attention groups what is open. b.mu is held.
+func (b *board) attention(v viewer) (a attention) {
+	alarms, ids := make([]messages.Alarm, 0, len(b.alarms)), make(map[messages.IncidentID]bool)
+	for _, m := range b.alarms {
+		if v.customer == "" || m.CustomerID == v.customer {
+			alarms, ids[m.ID] = append(alarms, m), true
+		}
+	}
+	for _, r := range b.sorted {
+		if !v.sees(r.id.Customer()) {
+			continue
+		}
+		a.Hosts++
+		a.Last = later(a.Last, at(r.contactAt))
+		if r.phase == messages.PhaseNew {
+			a.New++
+		}
+		if r.phase >= messages.PhaseStale && !ids[r.incident] {
+			alarms = append(alarms, alarmOf(r))
+		}
+	}
+	groups := groupsOf(alarms)
+	for i := range groups {
+		groups[i].Name = string(groups[i].Customer)
+		if c, ok := b.customers[groups[i].Customer]; ok && c.DisplayName != "" {
+			groups[i].Name = c.DisplayName
+		}
+	}
+	a.More = max(len(groups)-maxGroups, 0)
+	a.Groups = groups[:len(groups)-a.More]
+	return a
+}
+
+// alarmOf is what a silent host is, before its alarm is known.
+func alarmOf(r *row) messages.Alarm {
+	t := messages.HostStale
+	if r.phase == messages.PhaseDown {
+		t = messages.HostDown
+	}
+	return messages.Alarm{
+		ID: r.incident, CustomerID: r.id.Customer(), HostID: r.id, Site: r.site, Type: t, Severity: t.Severity(),
+		Summary: string(r.id) + " is " + r.phase.String(), OpenedAt: at(r.since),
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// groupsOf puts alarms together that have one cause: those of an incident, and those
+// of a host that is silent itself. The worst come first, then the newest.
+func groupsOf(alarms []messages.Alarm) []group {
+	heads := make(map[messages.IncidentID]int) // of incidents
+	silent := make(map[messages.HostID]int)
+	var groups []group
+	for i := range alarms {
+		if a := &alarms[i]; a.Type == messages.IncidentOpened {
+			heads[a.ID] = len(groups)
+			groups = append(groups, groupOf(a))
+		}
+	}
+	under := func(a *messages.Alarm) (int, bool) {
+		for _, id := range []messages.IncidentID{a.Incident, a.Wide} {
+			if at, ok := heads[id]; ok && id != "" {
+				return at, true
+			}
+		}
+		return 0, false
+	}
+	for pass := range 2 { // who is silent, then what belongs to it
+		for i := range alarms {
+			a := &alarms[i]
+			ofHost := a.Type == messages.HostDown || a.Type == messages.HostStale
+			if a.Type == messages.IncidentOpened || ofHost != (pass == 0) {
+				continue
+			}
+			at, ok := under(a)
+			if !ok && !ofHost {
+				at, ok = silent[a.HostID]
+			}
+			if ok {
+				groups[at].add(a)
+			} else {
+				at = len(groups)
+				groups = append(groups, groupOf(a))
+			}
+			if ofHost {
+				silent[a.HostID] = at
+			}
+		}
+	}
+	slices.SortStableFunc(groups, func(a, b group) int {
+		acked := func(g *group) int {
+			if g.Ack != nil {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(acked(&a), acked(&b)), cmp.Compare(b.severity, a.severity), b.Since.Compare(a.Since))
+	})
+	return groups
+}
+
+func groupOf(a *messages.Alarm) group {
+	return group{
+		Incident: a.ID, Title: a.Summary, Word: wordOf(a.Type), Tone: toneOfAlarm(a.Severity), Customer: a.CustomerID, Host: a.HostID,
+		Site: a.Site, Since: a.OpenedAt, Ack: a.Ack, severity: a.Severity, mass: a.Type == messages.IncidentOpened,
+	}
+}
+
+func (g *group) add(a *messages.Alarm) {
+	if len(g.Members) >= maxMembers {
+		g.More++
+		return
+	}
+	g.Members = append(g.Members, member{a.Summary, toneOfAlarm(a.Severity), wordOf(a.Type), a.HostID, a.OpenedAt})
+}
+
+// wordOf is an alarm's type for people.
+func wordOf(t messages.EventType) string {
+	switch t {
+	case messages.HostDown:
+		return "down"
+	case messages.HostStale:
+		return "stale"
+	case messages.IncidentOpened:
+		return "outage"
+	}
+	return strings.ReplaceAll(string(t), "_", " ")
+}

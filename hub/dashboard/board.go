@@ -1,0 +1,371 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"felhom.eu/messages"
+)
+
+const (
+	tick      = 2 * time.Second  // of the live updates
+	boardLife = 10 * time.Minute // without a look, until the board is forgotten
+	maxQueued = 200_000          // states that wait to be taken over before somebody does it at once
+)
+
+// row is a host as lists show it: about 200 bytes, and only while somebody looks.
+type row struct {
+	id           messages.HostID
+	site         string
+	incident     messages.IncidentID
+	tunnel       string
+	version      string
+	phase        messages.Phase
+	guestsKnown  bool
+	total        uint16
+	running      uint16
+	cpu          float32
+	memory       float32
+	disk         float32
+	since        int64 // nanoseconds of Unix time; 0 is never
+	contactAt    int64
+	reportAt     int64
+	held         bool
+	dirty        bool // changed since the last tick
+	moved        bool // its phase did
+	contactHeard messages.Listened
+}
+
+func (r *row) take(s *messages.HostState) {
+	r.moved = r.moved || r.phase != s.Phase
+	r.phase, r.since, r.contactAt, r.contactHeard, r.reportAt = s.Phase, s.PhaseSince, s.ContactAt, s.ContactHeard, s.ReportAt
+	r.incident, r.held, r.version, r.tunnel = s.Incident, s.HeldUntil != 0, s.AgentVersion, s.Figures.Cloudflared
+	r.cpu, r.memory, r.disk = s.Figures.CPUUsedRatio, s.Figures.MemoryUsedRatio, s.Figures.DiskUsedRatio
+	r.guestsKnown = s.ReportAt != 0 && !s.Figures.GuestsUnknown
+	r.total, r.running = s.Figures.GuestTotal, s.Figures.GuestRunning
+}
+
+// board is the fleet in memory: what lists, filters and live updates are made of. It
+// is read from the store at the first look and then follows what becomes durable;
+// ten minutes after the last look it is forgotten.
+type board struct {
+	hub Hub
+
+	mu        sync.Mutex
+	rows      map[messages.HostID]*row
+	sorted    []*row // by id
+	customers map[messages.CustomerID]messages.Customer
+	alarms    []messages.Alarm
+	alarmed   bool // alarms are as they are in the store
+	looked    time.Time
+	stop      func() // of the watch; nil: nothing is known
+	viewers   map[*watching]struct{}
+	running   bool // it ticks
+	closed    bool
+
+	queue struct { // what the watch brought, and nobody has taken over
+		sync.Mutex
+		batches []*messages.Batch
+		states  int
+	}
+}
+
+func newBoard(hub Hub) *board { return &board{hub: hub, viewers: make(map[*watching]struct{})} }
+
+// look calls fn with the board up to date; fn must be quick and keep no row.
+func (b *board) look(ctx context.Context, fn func()) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refresh(ctx); err != nil {
+		return err
+	}
+	fn()
+	return nil
+}
+
+// refresh brings the board up to date. b.mu is held.
+func (b *board) refresh(ctx context.Context) error {
+	b.looked = time.Now()
+	for b.follow(); b.stop == nil; b.follow() {
+		if err := b.read(ctx); err != nil {
+			return err
+		}
+	}
+	if !b.running {
+		b.running = true
+		go b.run()
+	}
+	return b.readAlarms(ctx)
+}
+
+// read fills the board from the store. The watch begins before, so that nothing is
+// between the two.
+func (b *board) read(ctx context.Context) error {
+	b.rows, b.sorted = make(map[messages.HostID]*row), nil
+	stop := b.hub.Watch(b.enqueue)
+	err := b.hub.EachHost(func(h messages.Host, s messages.HostState) error {
+		r := &row{id: h.ID, site: h.Site}
+		r.take(&s)
+		r.moved = false
+		b.rows[h.ID], b.sorted = r, append(b.sorted, r)
+		return ctx.Err()
+	})
+	if err == nil {
+		err = b.readCustomers(ctx)
+	}
+	if err != nil {
+		stop()
+		return err
+	}
+	b.stop, b.alarmed = stop, false
+	return nil
+}
+
+func (b *board) readCustomers(ctx context.Context) error {
+	b.customers = make(map[messages.CustomerID]messages.Customer)
+	for last := messages.CustomerID(""); ; {
+		cs, err := b.hub.Customers(ctx, last, 1000)
+		for _, c := range cs {
+			b.customers[c.ID], last = c, c.ID
+		}
+		if err != nil || len(cs) < 1000 {
+			return err
+		}
+	}
+}
+
+func (b *board) readAlarms(ctx context.Context) error {
+	if b.alarmed {
+		return nil
+	}
+	b.alarms = nil
+	err := b.hub.EachAlarm(ctx, func(a messages.Alarm) error {
+		if a.Open() {
+			b.alarms = append(b.alarms, a)
+		}
+		return ctx.Err()
+	})
+	b.alarmed = err == nil
+	return err
+}
+
+// enqueue keeps a batch for later: the writer waits for it.
+func (b *board) enqueue(batch *messages.Batch) {
+	b.queue.Lock()
+	defer b.queue.Unlock()
+	b.queue.batches = append(b.queue.batches, keep(batch))
+	b.queue.states += len(batch.Hosts)
+	if b.queue.states > maxQueued { // nobody came for long: what is known is worth less than the room
+		b.queue.batches, b.queue.states = []*messages.Batch{nil}, 0
+	}
+}
+
+// keep is what the board needs of a batch: not the bodies.
+func keep(batch *messages.Batch) *messages.Batch {
+	return &messages.Batch{
+		Hosts: batch.Hosts, Alarms: batch.Alarms, PutCustomers: batch.PutCustomers, DelCustomers: batch.DelCustomers,
+		PutHosts: batch.PutHosts, DelHosts: batch.DelHosts, PutSilences: batch.PutSilences, DelSilences: batch.DelSilences,
+	}
+}
+
+// follow takes over what the watch brought. b.mu is held.
+func (b *board) follow() (stirred bool) {
+	b.queue.Lock()
+	batches := b.queue.batches
+	b.queue.batches, b.queue.states = nil, 0
+	b.queue.Unlock()
+	for _, batch := range batches {
+		if b.stop == nil {
+			return true
+		}
+		if batch == nil { // too much: all is read again
+			b.forget()
+			return true
+		}
+		stirred = b.apply(batch) || stirred
+	}
+	return stirred
+}
+
+// apply takes a batch over; stirred tells that what needs attention may have changed.
+func (b *board) apply(batch *messages.Batch) (stirred bool) {
+	for i := range batch.PutHosts {
+		h := &batch.PutHosts[i]
+		r := b.rows[h.ID]
+		if r == nil {
+			r = &row{id: h.ID}
+			r.take(&messages.HostState{Figures: messages.UnknownFigures()})
+			b.rows[h.ID] = r
+			at, _ := slices.BinarySearchFunc(b.sorted, h.ID, func(r *row, id messages.HostID) int { return cmp.Compare(r.id, id) })
+			b.sorted = slices.Insert(b.sorted, at, r)
+			stirred = true
+		}
+		r.site, r.dirty = h.Site, true
+	}
+	for i := range batch.Hosts {
+		if r := b.rows[batch.Hosts[i].ID]; r != nil {
+			r.take(&batch.Hosts[i])
+			r.dirty, stirred = true, stirred || r.moved
+		}
+	}
+	for _, id := range batch.DelHosts {
+		if b.rows[id] != nil {
+			delete(b.rows, id)
+			b.sorted = slices.DeleteFunc(b.sorted, func(r *row) bool { return r.id == id })
+			stirred = true
+		}
+	}
+	for _, c := range batch.PutCustomers {
+		b.customers[c.ID] = c
+	}
+	for _, id := range batch.DelCustomers {
+		delete(b.customers, id)
+	}
+	if len(batch.Alarms) > 0 {
+		b.alarmed, stirred = false, true
+	}
+	return stirred || len(batch.PutSilences)+len(batch.DelSilences) > 0
+}
+
+// forget drops what is known; the next look reads it again. b.mu is held.
+func (b *board) forget() {
+	if b.stop != nil {
+		b.stop()
+	}
+	b.stop, b.rows, b.sorted, b.alarms, b.customers = nil, nil, nil, nil, nil
+}
+
+// run ticks until nobody has looked for a while.
+func (b *board) run() {
+	every := time.NewTicker(tick)
+	defer every.Stop()
+	for range every.C {
+		if !b.beat(time.Now()) {
+			return
+		}
+	}
+}
+
+// beat is one tick; more is false when the board is forgotten.
+func (b *board) beat(now time.Time) (more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stop == nil && len(b.viewers) == 0 {
+		b.running = false
+		return false
+	}
+	if b.closed || len(b.viewers) == 0 && now.Sub(b.looked) > boardLife {
+		b.forget()
+		b.running = false
+		return false
+	}
+	stirred := b.follow()
+	if b.stop == nil { // forgotten for too much news: viewers have a look of their own
+		stirred = true
+	}
+	b.patch(now, stirred)
+	return true
+}
+
+// listQuery is what a list of hosts is asked for.
+type listQuery struct {
+	customer   messages.CustomerID
+	site       string
+	phase      messages.Phase
+	anyPhase   bool
+	text       string // lower case
+	sort       string
+	descending bool
+	page, size int
+}
+
+// list is a page of hosts.
+type list struct {
+	rows    []row
+	matched int
+	total   int    // hosts that the viewer may see
+	counts  [4]int // of these, by phase
+	newest  int64  // contact
+	sites   []string
+}
+
+// list answers a query for one who may see what sees allows. b.mu is held.
+func (b *board) list(q *listQuery, v viewer) list {
+	var l list
+	var found []*row
+	sites := make(map[string]struct{})
+	for _, r := range b.sorted {
+		if v.customer != "" && r.id.Customer() != v.customer {
+			continue
+		}
+		l.total++
+		l.counts[r.phase]++
+		l.newest = max(l.newest, r.contactAt)
+		if r.site != "" {
+			sites[r.site] = struct{}{}
+		}
+		if b.matches(r, q) {
+			found = append(found, r)
+		}
+	}
+	l.matched = len(found)
+	for s := range sites {
+		l.sites = append(l.sites, s)
+	}
+	slices.Sort(l.sites)
+	order(found, q)
+	from := min(q.page*q.size, len(found))
+	for _, r := range found[from:min(from+q.size, len(found))] {
+		l.rows = append(l.rows, *r)
+	}
+	return l
+}
+
+func (b *board) matches(r *row, q *listQuery) bool {
+	if !q.anyPhase && r.phase != q.phase || q.site != "" && r.site != q.site {
+		return false
+	}
+	if q.customer != "" && r.id.Customer() != q.customer {
+		return false
+	}
+	return q.text == "" || strings.Contains(string(r.id), q.text) ||
+		strings.Contains(strings.ToLower(r.site), q.text) ||
+		strings.Contains(strings.ToLower(b.customers[r.id.Customer()].DisplayName), q.text) ||
+		strings.Contains(r.version, q.text)
+}
+
+// sorts are the orders of a list, each from what is most worth a look.
+var sorts = map[string]func(a, b *row) int{
+	"state":   func(a, b *row) int { return cmp.Compare(urgency(b.phase), urgency(a.phase)) },
+	"host":    func(a, b *row) int { return cmp.Compare(a.id, b.id) },
+	"contact": func(a, b *row) int { return cmp.Compare(a.contactAt, b.contactAt) },
+	"cpu":     func(a, b *row) int { return compareRatio(b.cpu, a.cpu) },
+	"memory":  func(a, b *row) int { return compareRatio(b.memory, a.memory) },
+	"disk":    func(a, b *row) int { return compareRatio(b.disk, a.disk) },
+	"guests":  func(a, b *row) int { return cmp.Compare(b.running, a.running) },
+}
+
+// compareRatio puts what is unknown below everything.
+func compareRatio(a, b float32) int { return cmp.Compare(a, b) } // NaN is less than any number
+
+func urgency(p messages.Phase) int {
+	return [...]int{messages.PhaseNew: 1, messages.PhaseOK: 0, messages.PhaseStale: 2, messages.PhaseDown: 3}[p]
+}
+
+// order sorts rows, which come by id.
+func order(rows []*row, q *listQuery) {
+	by := sorts[q.sort]
+	if by == nil {
+		by = sorts["state"]
+	}
+	slices.SortStableFunc(rows, func(a, b *row) int {
+		if q.descending {
+			a, b = b, a
+		}
+		return by(a, b)
+	})
+}
