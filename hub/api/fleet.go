@@ -122,6 +122,7 @@ type Fleet interface {
 	TestRoute(ctx context.Context, id messages.RouteID) (RouteAnswer, error)
 
 	silencer
+	alarmKeeper
 
 	// Deliveries are newest first; the empty state is every state; before is exclusive.
 	Deliveries(ctx context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
@@ -215,5 +216,8 @@ type Health struct {
 	InFlight       int
 	LastCommitTook time.Duration
 	StoreBytes     int64
-	DiskFreeBytes  uint64
+
+	Alarms                             messages.AlarmCounts // that are still wrong, by severity
+	AlarmsAcknowledged, AlarmsSilenced int                  // of these
+	DiskFreeBytes                      uint64
 }

@@ -16,6 +16,7 @@ import (
 // answers instead.
 type fakeFleet struct {
 	fakeSilences
+	fakeAlarms
 	mu          sync.Mutex
 	recorded    []messages.Summary
 	bodies      [][]byte

@@ -57,6 +57,12 @@ func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 	m.one("felhom_deliveries_pending", "gauge", "Deliveries not yet sent.", float64(h.PendingOut))
 	m.one("felhom_deliveries_dead", "gauge", "Deliveries given up.", float64(h.DeadOut))
 	m.one("felhom_damaged_rows_total", "counter", "Rows of the store that were found damaged and begun anew, since start.", float64(h.DamagedTotal))
+	m.head("felhom_alarms", "gauge", "Alarms that are still wrong, by severity.")
+	for s, n := range []int{h.Alarms.Info, h.Alarms.Warning, h.Alarms.Critical} {
+		m.row("felhom_alarms", float64(n), "severity", messages.Severity(s).String())
+	}
+	m.one("felhom_alarms_acknowledged", "gauge", "Alarms that are still wrong and acknowledged.", float64(h.AlarmsAcknowledged))
+	m.one("felhom_alarms_silenced", "gauge", "Alarms that are still wrong, not acknowledged, and silenced now.", float64(h.AlarmsSilenced))
 	m.one("felhom_store_bytes", "gauge", "Size of the store.", float64(h.StoreBytes))
 	m.one("felhom_disk_free_bytes", "gauge", "Free space where the store is.", float64(h.DiskFreeBytes))
 	m.one("felhom_actor_panics_total", "counter", "Actors replaced after a panic.", float64(h.ActorPanics))

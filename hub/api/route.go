@@ -101,6 +101,12 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).removeRoute},
 	{"POST", "/api/v1/admin/routes/{route_id}/test", forOperators, (*Server).testRoute},
 
+	{"GET", "/api/v1/admin/attention", forOperators, (*Server).attention},
+	{"GET", "/api/v1/admin/alarms", forOperators, (*Server).listAlarms},
+	{"GET", "/api/v1/admin/alarms/{incident_id}", forOperators, (*Server).showAlarm},
+	{"POST", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).acknowledge},
+	{"DELETE", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).unacknowledge},
+
 	{"POST", "/api/v1/admin/silences", forOperators, (*Server).addSilence},
 	{"GET", "/api/v1/admin/silences", forOperators, (*Server).listSilences},
 	{"DELETE", "/api/v1/admin/silences/{silence_id}", forOperators, (*Server).endSilence},

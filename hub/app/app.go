@@ -238,6 +238,9 @@ func (f *fleet) Health() api.Health {
 		HostsStarting: f.hub.Starting(), Controllers: s.Controllers(), DamagedTotal: s.Damaged.Load(),
 		StoreBytes: f.app.store.bytes(f.db), DiskFreeBytes: freeBytes(f.app.cfg.DataDir),
 	}
+	if a, err := f.Attention(context.Background()); err == nil {
+		h.Alarms, h.AlarmsAcknowledged, h.AlarmsSilenced = a.Alarms, a.Acknowledged, a.Silenced
+	}
 	if !h.Ready {
 		h.Reason = "reports cannot be made durable or the listener is closed; see the log"
 	}

@@ -26,11 +26,12 @@ const keyOverlap = 24 * time.Hour
 // fleet answers the API's questions: what changes goes to the actors, what is
 // only read comes from the store, which is never behind them.
 type fleet struct {
-	hub  *actors.Hub
-	db   *storage.DB
-	app  *App
-	send sender
-	keys sync.Mutex // from reading a host's keys to the order that changes them
+	hub   *actors.Hub
+	db    *storage.DB
+	app   *App
+	send  sender
+	needs surveys
+	keys  sync.Mutex // from reading a host's keys to the order that changes them
 }
 
 // Record implements api.Reporter.

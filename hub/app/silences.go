@@ -54,6 +54,7 @@ func (f *fleet) AddSilence(ctx context.Context, s messages.Silence) (api.Silence
 	if len(old) > 0 {
 		err = f.hub.Order(ctx, actors.DropSilences{IDs: old})
 	}
+	defer f.needs.forget()
 	return api.ViewSilence(s, now), translate(errors.Join(err, f.hub.Order(ctx, actors.PutSilence{Silence: s})))
 }
 
@@ -131,5 +132,6 @@ func (f *fleet) Silences(context.Context) ([]api.SilenceView, error) {
 
 // EndSilence implements api.Fleet.
 func (f *fleet) EndSilence(ctx context.Context, id messages.SilenceID) error {
+	defer f.needs.forget()
 	return translate(f.hub.Order(ctx, actors.EndSilence{ID: id}))
 }

@@ -1,0 +1,21 @@
+package command
+
+import "maps"
+
+const (
+	massID     = "01JZ0000000000000000000006"
+	massJSON   = `"incident_id":"` + massID + `","type":"incident_opened","severity":"critical","summary":"40 hosts of 2 customers are silent","opened_at":"RECENT","told_at":"RECENT","state":"open","scope":{"kind":"fleet"},"members":40`
+	fullID     = "01JZ0000000000000000000007"
+	fullJSON   = `{"incident_id":"` + fullID + `","customer_id":"acme","host_id":"acme-7f3a90c1","type":"storage_high","severity":"warning","summary":"local-zfs is 91 % full","opened_at":"RECENT","state":"acknowledged"}`
+	memberJSON = `{"incident_id":"01JZ0000000000000000000008","customer_id":"acme","host_id":"acme-7f3a90c2","type":"host_down","severity":"critical","summary":"acme-7f3a90c2 is down","opened_at":"RECENT","state":"open","member_of":"` + massID + `"}`
+)
+
+func init() {
+	maps.Copy(fakeAnswers, map[string]fakeAnswer{
+		"GET alarms":                               {200, `{"items":[{` + massJSON + `},` + fullJSON + `],"next_cursor":null}`},
+		"GET alarms/" + massID:                     {200, `{` + massJSON + `,"acknowledged":{"by":"global key","reason":"provider called","at":"RECENT"},"member_alarms":{"items":[` + memberJSON + `],"next_cursor":"x"}}`},
+		"POST alarms/" + massID + "/acknowledge":   {200, `{` + massJSON + `}`},
+		"POST alarms/" + fullID + "/acknowledge":   {200, fullJSON},
+		"DELETE alarms/" + massID + "/acknowledge": {204, ``},
+	})
+}
