@@ -20,17 +20,18 @@ const (
 
 // world is one seed's run: agents, hub, network and the oracle that watches.
 type world struct {
-	rand   *rand.Rand
-	hub    *modelHub
-	oracle *oracle
-	agents []simAgent
-	ends   time.Duration
-	queue  eventQueue
-	order  int
-	fate   fate // armed: what becomes of the next write
-	wants  want // or rather of the next one of a kind
-	logged int  // the host whose story is kept; -1: none
-	log    []string
+	rand        *rand.Rand
+	hub         *modelHub
+	oracle      *oracle
+	agents      []simAgent
+	controllers []simController
+	ends        time.Duration
+	queue       eventQueue
+	order       int
+	fate        fate // armed: what becomes of the next write
+	wants       want // or rather of the next one of a kind
+	logged      int  // the host whose story is kept; -1: none
+	log         []string
 }
 
 // simAgent is one host with its agent: it numbers reports, keeps a backlog and
@@ -97,6 +98,7 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	h.fate, h.died, h.told, h.gap = w.decideFate, w.hubDied, w.told, func(g Gap) { w.note(-1, "gap of %v: %s", g.Duration(), g.Cause) }
 	h.raised = func() time.Duration { return w.between(1, fleetPoll) } // within the grace: nothing may be late by it
 	w.hub, w.oracle.now = h, func() time.Duration { return h.real }
+	w.addControllers()
 	h.post = newPost(w)
 	for _, r := range h.post.routes {
 		w.oracle.receivers = append(w.oracle.receivers, newReceiver(r))
@@ -123,6 +125,9 @@ func (w *world) run() *oracle {
 			w.planTroubles(a)
 		}
 	}
+	for i := range w.controllers {
+		w.controllers[i].plan()
+	}
 	w.planSegment()
 	w.planRoutes()
 	w.planBlock()
@@ -142,7 +147,7 @@ func (w *world) run() *oracle {
 
 func (w *world) told(i int, e messages.Event) {
 	w.note(i, "told %s", e.Summary)
-	w.oracle.told(i, e)
+	w.oracle.told(i, asOfHost(e))
 	for _, r := range w.oracle.receivers {
 		r.expects(i, e, w.hub.real)
 	}

@@ -40,24 +40,26 @@ const (
 type mutant int
 
 const (
-	faithful          mutant = iota
-	wallSilence              // no ledger: silence by the wall clock
-	noGrace                  // alarms right after a gap
-	repeatsCount             // late duplicates are signs of life
-	tornWrites               // the event is written before the state
-	sleepyTimers             // a timer that looked too early is not armed again
-	agentsClock              // silence since reported_at
-	holdsForgotten           // a goodbye holds nothing
-	toldAtStart              // a start tells the alarms that stand
-	markBeforeSend           // a delivery is marked sent, then sent
-	outcomesForgotten        // that it was sent is not written
+	faithful            mutant = iota
+	wallSilence                // no ledger: silence by the wall clock
+	noGrace                    // alarms right after a gap
+	repeatsCount               // late duplicates are signs of life
+	tornWrites                 // the event is written before the state
+	sleepyTimers               // a timer that looked too early is not armed again
+	agentsClock                // silence since reported_at
+	holdsForgotten             // a goodbye holds nothing
+	toldAtStart                // a start tells the alarms that stand
+	markBeforeSend             // a delivery is marked sent, then sent
+	outcomesForgotten          // that it was sent is not written
+	controllersUngraced        // alarms of controllers right after a gap
 	mutants
 )
 
 func (m mutant) String() string {
 	return [...]string{"faithful", "ledger off, silence by the wall clock", "no grace after a gap", "duplicates count as contact",
 		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
-		"start tells what stands", "marked sent before it is", "outcome of a try not written"}[m]
+		"start tells what stands", "marked sent before it is", "outcome of a try not written",
+		"no grace for controllers"}[m]
 }
 
 // modelHub is one hub: its machine, its disk, and what it has in memory.
@@ -76,6 +78,8 @@ type modelHub struct {
 	acme   messages.Customer    // on disk: the customer of all hosts
 	months calendar             // on disk
 	downs  map[int][]messages.Outage
+
+	controllers []messages.ControllerState // on disk
 
 	post            *post
 	store           *simStore
@@ -217,6 +221,7 @@ func (h *modelHub) ticked(mono time.Duration) {
 		h.writeLedger()
 	}
 	h.tick = mono + maxStep
+	h.controllersTick()
 }
 
 // coast takes the quiet ticks after the one just taken at once, for stories of
@@ -261,16 +266,18 @@ func (h *modelHub) expire(i int) {
 		h.arm(i) // what is due while deaf waits for the grace after it
 		return
 	}
-	next, events := expire(h.states[i], h.rules.scaled(h.own[i]), h.now(), func() messages.IncidentID {
-		h.incidents++
-		return messages.IncidentID(fmt.Sprintf("#%d", h.incidents))
-	})
+	next, events := expire(h.states[i], h.rules.scaled(h.own[i]), h.now(), h.newIncident)
 	if len(events) > 0 {
 		h.commit(i, next, events, nil)
 	} else if h.mutant == sleepyTimers {
 		h.timers[i] = never
 	}
 	h.arm(i)
+}
+
+func (h *modelHub) newIncident() messages.IncidentID {
+	h.incidents++
+	return messages.IncidentID(fmt.Sprintf("#%d", h.incidents))
 }
 
 // arm is Host.arm: a timer no later than the next transition.
@@ -331,15 +338,7 @@ func (h *modelHub) goodbye(i int, g messages.Goodbye, stream uint64) (durable, h
 // commit is one atomic write of a state, its events, their deliveries and the
 // ledger; r is the report behind it, for a hub with a store.
 func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event, r *messages.StoredReport) (durable, acked bool) {
-	f := h.fate(len(events))
-	durable = f == fateWritten || f == fateKilledAfter
-	deliveries, numbers := h.post.decide(events, nil, nil)
-	if durable || h.mutant == tornWrites {
-		for _, e := range events {
-			h.told(i, e)
-		}
-	}
-	b := messages.Batch{Events: events, Deliveries: deliveries}
+	b := messages.Batch{Events: events}
 	if o := outageOf(&h.states[i], &next); o != nil {
 		b.Outages = []messages.Outage{*o}
 	}
@@ -349,10 +348,27 @@ func (h *modelHub) commit(i int, next messages.HostState, events []messages.Even
 		}
 		b.Hosts = []messages.HostState{next}
 	}
-	switch {
-	case durable:
+	return h.put(i, b, func() {
 		h.states[i] = next
 		h.downs[i] = append(h.downs[i], b.Outages...)
+	})
+}
+
+// put is one atomic write of what was decided about i, which is believed when it is
+// durable.
+func (h *modelHub) put(i int, b messages.Batch, believe func()) (durable, acked bool) {
+	f := h.fate(len(b.Events))
+	durable = f == fateWritten || f == fateKilledAfter
+	deliveries, numbers := h.post.decide(b.Events, nil, nil)
+	if durable || h.mutant == tornWrites {
+		for _, e := range b.Events {
+			h.told(i, e)
+		}
+	}
+	b.Deliveries = deliveries
+	switch {
+	case durable:
+		believe()
 		h.write(b)
 	case f == fateKilledBefore:
 		h.store.tear(b)

@@ -185,6 +185,7 @@ func (s *simStore) compare() {
 		s.same("host", state, h.states[i])
 		h.states[i] = state
 	}
+	s.compareControllers()
 	s.compareDeliveries()
 	s.compareHistory()
 }
@@ -304,6 +305,11 @@ func TestStoreIsHeldToTheTruth(t *testing.T) {
 			b.Events = slices.Clone(b.Events)
 			b.Events[0].Summary += "!"
 			return true
+		},
+		"a controller's state is lost": func(b *messages.Batch) bool {
+			lost := len(b.Controllers) > 0
+			b.Controllers = nil
+			return lost
 		},
 		"a report is another's": func(b *messages.Batch) bool {
 			if len(b.Reports) == 0 {
