@@ -198,7 +198,7 @@ func (s *simStore) compareDeliveries() {
 	s.same("routes", routes, slices.SortedFunc(slices.Values(p.routes), byID))
 	p.routes = routes
 
-	all, err := s.db.Deliveries("", "", len(p.rows)+1)
+	all, err := s.db.Deliveries(storage.DeliveryFilter{}, "", len(p.rows)+1)
 	s.must("read deliveries", err)
 	rows := map[messages.DeliveryID]messages.Delivery{}
 	for _, d := range all {

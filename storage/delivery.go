@@ -68,11 +68,17 @@ func (db *DB) Delivery(id messages.DeliveryID) (messages.Delivery, error) {
 
 func (d *decoder) sequence([]byte) uint64 { return d.uint() }
 
-// Deliveries lists up to limit deliveries of a state, newest first, from the
-// one behind before. The empty state is every state. Errors: ErrNotFound when
-// there is no delivery before.
-func (db *DB) Deliveries(state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
-	prefix := stateIndex(state)
+// DeliveryFilter narrows a list of deliveries; zero fields match all.
+type DeliveryFilter struct {
+	CustomerID messages.CustomerID
+	State      messages.DeliveryState
+}
+
+// Deliveries lists up to limit deliveries that match f, newest first, from the
+// one behind before. A filter by customer looks at every delivery of the state.
+// Errors: ErrNotFound when there is no delivery before.
+func (db *DB) Deliveries(f DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
+	prefix := stateIndex(f.State)
 	q := query{prefix: []byte{prefix}, newestFirst: true}
 	if before != "" {
 		seq, err := one(db, textKey(prefixByID, before), (*decoder).sequence)
@@ -84,7 +90,9 @@ func (db *DB) Deliveries(state messages.DeliveryState, before messages.DeliveryI
 		}
 		q.from = sequenceKey(prefix, seq-1)
 	}
-	match := func(v *messages.Delivery) bool { return state == "" || v.State == state }
+	match := func(v *messages.Delivery) bool {
+		return (f.State == "" || v.State == f.State) && (f.CustomerID == "" || v.CustomerID == f.CustomerID)
+	}
 	return listBy(db, q, limit, deliveryOf, (*decoder).delivery, match)
 }
 

@@ -265,7 +265,7 @@ func TestWhatWasNeverWrittenIsNotFound(t *testing.T) {
 	_, e5 := db.Delivery("x")
 	_, _, e6 := db.Reports("x-00000000", messages.ReportRef{}, 1)
 	_, e7 := db.Report("x-00000000", "x")
-	_, e8 := db.Deliveries("", "x", 1)
+	_, e8 := db.Deliveries(DeliveryFilter{}, "x", 1)
 	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("question %d: %v", i+1, err)
@@ -508,7 +508,7 @@ func TestDeliveriesFollowTheirState(t *testing.T) {
 		if c.before > 0 {
 			before = messages.DeliveryID(ulid(101 - c.before))
 		}
-		ds, err := db.Deliveries(c.state, before, c.limit)
+		ds, err := db.Deliveries(DeliveryFilter{State: c.state}, before, c.limit)
 		got := []uint64{}
 		for _, d := range ds {
 			got = append(got, d.Sequence)

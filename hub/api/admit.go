@@ -2,7 +2,8 @@ package api
 
 import (
 	"bytes"
-	"encoding/base64"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,79 +14,140 @@ import (
 	"felhom.eu/messages"
 )
 
-const (
-	sessionCookie = "felhom_session"
-	tallyEvery    = time.Minute
-)
+const tallyEvery = time.Minute
 
-// admit tells who asks, or errUnauthorized, or errForbidden for a valid key of
-// the wrong kind. It is asked twice a request: before the body, and after.
-func (s *Server) admit(a access, h *fasthttp.RequestHeader) (auth.Principal, error) {
-	if a == forAll {
-		return auth.Principal{}, nil
-	}
-	if a == forEnrolment {
-		if token := presented(a, h); messages.ValidKey(token) {
+// admit tells who asks, or errUnauthorized, or errForbidden for a valid key or
+// session that does not open this. It is asked twice a request: before the body,
+// and after. It is the one place that decides who may do what.
+func (s *Server) admit(r *route, params *[maxParams]string, h *fasthttp.RequestHeader) (who auth.Principal, err error) {
+	switch r.access {
+	case forAll, forGuests:
+		return who, nil
+	case forEnrolment:
+		if token := presented(h); messages.ValidKey(token) {
 			return auth.Principal{Hash: messages.HashKey(token)}, nil
 		}
-		return auth.Principal{}, errToken
+		return who, errToken
 	}
-	if a == forPages && s.signedIn(h) {
-		return auth.Principal{Kind: auth.Global}, nil
-	}
-	who, ok := s.keys.Lookup(presented(a, h), time.Now())
+	who, ok := s.asking(r, h)
 	switch {
-	case !ok && a == forPages:
+	case !ok && r.page():
 		return who, errSignIn
 	case !ok:
 		return who, errUnauthorized
-	case a == forControllers && who.Kind == auth.Customer:
-		return who, nil
-	case who.Kind == auth.Global && a != forControllers, a == forAgents && who.Kind == auth.Host:
-		return who, nil
+	case !opens(r, params, &who) && who.Role != "":
+		return auth.Principal{}, errRole
+	case !opens(r, params, &who):
+		return auth.Principal{}, errForbidden
 	}
-	return auth.Principal{}, errForbidden
+	return who, nil
 }
 
-func (s *Server) signedIn(h *fasthttp.RequestHeader) bool {
-	cookie := h.Cookie(sessionCookie)
-	return len(cookie) > 0 && s.sessions.Valid(cookie, time.Now())
+// asking is who presents a key or, where browsers come, a session's cookie. A
+// key goes before a cookie.
+func (s *Server) asking(r *route, h *fasthttp.RequestHeader) (auth.Principal, bool) {
+	if len(h.Peek(fasthttp.HeaderAuthorization)) == 0 && r.takesSessions() {
+		who, changed, ok := s.cfg.Sessions.Find(h.Cookie(s.cookieName()), time.Now())
+		s.keepLater(changed)
+		return who, ok
+	}
+	return s.keys.Lookup(presented(h), time.Now())
+}
+
+// opens reports whether a route opens to who asks.
+func opens(r *route, params *[maxParams]string, who *auth.Principal) bool {
+	owner := r.owner(params)
+	switch r.access {
+	case forAgents:
+		return who.Kind == auth.Host || who.Kind == auth.Global
+	case forControllers:
+		return who.Kind == auth.Customer
+	case forOperators:
+		return who.May(auth.Change, owner)
+	case forViewers:
+		return who.May(auth.Read, "")
+	case forSessions:
+		return who.Kind == auth.Session
+	case forPages:
+		if r.method != fasthttp.MethodGet {
+			return who.May(auth.Change, owner)
+		}
+	}
+	if owner == "" { // a list or a page, which is narrowed
+		owner = who.CustomerID
+	}
+	return who.May(auth.Read, owner)
+}
+
+// owner is the customer whose thing the path names, "" when it names nobody's.
+// What is malformed is nobody's: the handler knows no such thing.
+func (r *route) owner(params *[maxParams]string) messages.CustomerID {
+	_, name, _ := strings.Cut(r.path, "{")
+	switch name, _, _ := strings.Cut(name, "}"); name {
+	case "customer_id":
+		if id, err := messages.ParseCustomerID(params[0]); err == nil {
+			return id
+		}
+	case "host_id":
+		if id, err := messages.ParseHostID(params[0]); err == nil {
+			return id.Customer()
+		}
+	}
+	return ""
+}
+
+// page reports whether people look at it in a browser.
+func (r *route) page() bool {
+	return r.access == forPages || r.access == forSessions || r.access == forGuests
+}
+
+func (r *route) takesSessions() bool {
+	switch r.access {
+	case forOperators, forViewers, forCustomers, forPages, forSessions:
+		return true
+	}
+	return false
+}
+
+// narrow makes a list that somebody asks who sees one customer only the list of
+// that customer, as if it had been asked for.
+func narrow(ctx *fasthttp.RequestCtx, r *route, who *auth.Principal) error {
+	if who.Role != messages.RoleCustomer || r.access != forCustomers || strings.Contains(r.path, "{") {
+		return nil
+	}
+	uri := ctx.Request.URI()
+	q, err := url.ParseQuery(string(uri.QueryString()))
+	if err != nil {
+		return errQuery
+	}
+	for _, asked := range q["customer_id"] {
+		if asked != string(who.CustomerID) {
+			return errRole
+		}
+	}
+	q.Set("customer_id", string(who.CustomerID))
+	uri.SetQueryString(q.Encode())
+	return nil
 }
 
 // presented is the key in the header, nil when there is none or more than one
-// could be meant. Pages take it as a password, too: it is all a browser can ask for.
-func presented(a access, h *fasthttp.RequestHeader) []byte {
+// could be meant.
+func presented(h *fasthttp.RequestHeader) []byte {
 	all := h.PeekAll(fasthttp.HeaderAuthorization)
 	if len(all) != 1 {
 		return nil
 	}
-	scheme, rest, _ := bytes.Cut(all[0], []byte{' '})
-	switch {
-	case bytes.EqualFold(scheme, []byte("Bearer")):
-		return rest
-	case a == forPages && bytes.EqualFold(scheme, []byte("Basic")):
-		return password(rest)
+	if scheme, key, _ := bytes.Cut(all[0], []byte{' '}); bytes.EqualFold(scheme, []byte("Bearer")) {
+		return key
 	}
 	return nil
-}
-
-func password(credentials []byte) []byte {
-	var b [128]byte
-	if base64.StdEncoding.DecodedLen(len(credentials)) > len(b) {
-		return nil
-	}
-	n, err := base64.StdEncoding.Decode(b[:], credentials)
-	if err != nil {
-		return nil
-	}
-	_, password, _ := bytes.Cut(b[:n], []byte{':'})
-	return password
 }
 
 // tally counts what a flood would make a million lines of, and logs one line a
 // minute while it goes on.
 type tally struct {
 	log   zerolog.Logger
+	what  string
 	mu    sync.Mutex
 	count int
 }
@@ -101,6 +163,6 @@ func (t *tally) add() {
 func (t *tally) tell() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.log.Warn().Int("count", t.count).Dur("within_ms", tallyEvery).Msg("requests without a valid key")
+	t.log.Warn().Int("count", t.count).Dur("within_ms", tallyEvery).Msg(t.what)
 	t.count = 0
 }

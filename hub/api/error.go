@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,9 +38,12 @@ func errorBody(code messages.Code, message string) []byte {
 // The problems that requests have by themselves.
 var (
 	errUnauthorized   = newProblem(401, messages.CodeUnauthorized, "no valid key; want a header Authorization: Bearer KEY")
-	errSignIn         = newProblem(401, messages.CodeUnauthorized, "sign in with a link from the hub, or with the global key as the password")
-	errLinkUsed       = newProblem(401, messages.CodeUnauthorized, "this link was used or is too old; make another")
+	errSignIn         = newProblem(401, messages.CodeUnauthorized, "sign in at /login")
 	errForbidden      = newProblem(403, messages.CodeForbidden, "this key does not open this")
+	errRole           = newProblem(403, messages.CodeForbidden, "your role does not let you do this")
+	errCrossSite      = newProblem(403, messages.CodeForbidden, "this came from another site's page")
+	errCSRF           = newProblem(403, messages.CodeForbidden, "the form is not of this session; load the page again (scripts send "+csrfHeader+")")
+	errQuery          = newProblem(400, messages.CodeInvalid, "query: malformed")
 	errHostMismatch   = newProblem(403, messages.CodeHostMismatch, "host_id: the key belongs to another host")
 	errToken          = newProblem(401, messages.CodeUnauthorized, "this enrolment token is unknown, expired, used up, or for machines of other names")
 	errTooManyTokens  = newProblem(429, messages.CodeTooMany, "too many enrolments were refused to this address; retry later")
@@ -122,6 +126,11 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 	if errors.As(err, &method) {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, method.allow)
 	}
+	if p == errSignIn && ctx.IsGet() && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html")) {
+		ctx.Response.Header.Set(fasthttp.HeaderLocation, "/login")
+		ctx.SetStatusCode(fasthttp.StatusSeeOther)
+		return
+	}
 	s.answerProblem(ctx, p)
 }
 
@@ -144,7 +153,7 @@ func (s *Server) answerProblem(ctx *fasthttp.RequestCtx, p *problem) {
 	case 401:
 		s.counts.unauthorized.Add(1)
 		s.strangers.add()
-		h.Set(fasthttp.HeaderWWWAuthenticate, challenge(p))
+		h.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="felhom"`)
 	case 429:
 		h.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(refusalsFor.Seconds())))
 	case 503:
@@ -155,13 +164,6 @@ func (s *Server) answerProblem(ctx *fasthttp.RequestCtx, p *problem) {
 		body = errorBody(p.code, p.message)
 	}
 	answer(ctx, p.status, body)
-}
-
-func challenge(p *problem) string {
-	if p == errSignIn {
-		return `Basic realm="felhom", charset="UTF-8"`
-	}
-	return `Bearer realm="felhom"`
 }
 
 // answer sends body, which must not change afterwards, as JSON that nobody keeps.

@@ -66,12 +66,15 @@ func eventFilter(q query) (f EventFilter, err error) {
 }
 
 func (s *Server) listDeliveries(ctx *fasthttp.RequestCtx, _ args) error {
-	q, err := readQuery(ctx, "state")
+	q, err := readQuery(ctx, "customer_id", "state")
 	if err != nil {
 		return err
 	}
-	state, err := parsed(q, "state", parseDeliveryState)
-	if err != nil {
+	var f DeliveryFilter
+	if f.CustomerID, err = parsed(q, "customer_id", messages.ParseCustomerID); err != nil {
+		return err
+	}
+	if f.State, err = parsed(q, "state", parseDeliveryState); err != nil {
 		return err
 	}
 	before, err := after(q, deliveryList, parseDeliveryID)
@@ -80,7 +83,7 @@ func (s *Server) listDeliveries(ctx *fasthttp.RequestCtx, _ args) error {
 	}
 	c, cancel := s.ask()
 	defer cancel()
-	rows, err := s.fleet.Deliveries(c, state, before, q.limit+1)
+	rows, err := s.fleet.Deliveries(c, f, before, q.limit+1)
 	if err != nil {
 		return err
 	}

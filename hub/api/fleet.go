@@ -124,8 +124,8 @@ type Fleet interface {
 	silencer
 	alarmKeeper
 
-	// Deliveries are newest first; the empty state is every state; before is exclusive.
-	Deliveries(ctx context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
+	// Deliveries are newest first; before is exclusive.
+	Deliveries(ctx context.Context, f DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
 	RetryDelivery(ctx context.Context, id messages.DeliveryID) error // ErrNotFound
 
 	// Backup streams a consistent copy of the store to w.
@@ -145,6 +145,12 @@ type EventFilter struct {
 	CustomerID messages.CustomerID
 	HostID     messages.HostID
 	Type       messages.EventType
+}
+
+// DeliveryFilter narrows a list of deliveries; zero fields match all.
+type DeliveryFilter struct {
+	CustomerID messages.CustomerID
+	State      messages.DeliveryState
 }
 
 // ProtectionFilter narrows a list of guests; zero fields match all.

@@ -244,7 +244,7 @@ func (f *fakeFleet) Hosts(_ context.Context, filter HostFilter, after messages.H
 	f.asked = append(f.asked, filter)
 	hosts := maps.Clone(f.hosts)
 	maps.DeleteFunc(hosts, func(_ messages.HostID, v HostView) bool {
-		return filter.Phase != nil && v.State.Phase != *filter.Phase
+		return filter.Phase != nil && v.State.Phase != *filter.Phase || filter.CustomerID != "" && v.Host.CustomerID != filter.CustomerID
 	})
 	return pageOf(hosts, after, limit), f.err
 }
@@ -401,8 +401,8 @@ func (f *fakeFleet) TestRoute(_ context.Context, id messages.RouteID) (RouteAnsw
 	return RouteAnswer{OK: true, StatusCode: 204}, f.RemoveRoute(context.Background(), id)
 }
 
-func (f *fakeFleet) Deliveries(_ context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
-	f.asked = append(f.asked, state)
+func (f *fakeFleet) Deliveries(_ context.Context, filter DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
+	f.asked = append(f.asked, filter)
 	var rows []messages.Delivery
 	for _, d := range f.sent {
 		if (before == "" || d.ID < before) && len(rows) < limit {

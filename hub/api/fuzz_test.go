@@ -356,17 +356,14 @@ func checkBearer(t testing.TB, value []byte) (taken bool) {
 	var h fasthttp.RequestHeader
 	h.SetBytesV(fasthttp.HeaderAuthorization, value)
 	sent := h.Peek(fasthttp.HeaderAuthorization) // without the line ends that a header cannot have
-	key := presented(forAgents, &h)
+	key := presented(&h)
 	who, ok := bearerKeys.Lookup(key, time.Now())
 	m := bearerShape.FindSubmatch(sent)
 	if want := m != nil && knownBearers[string(m[1])]; ok != want {
 		t.Fatalf("%q opens: %t, as %+v", sent, ok, who)
 	}
-	if page := presented(forPages, &h); m != nil && !bytes.Equal(page, key) {
-		t.Fatalf("%q is %q to agents and %q to pages", sent, key, page)
-	}
 	h.Add(fasthttp.HeaderAuthorization, "Bearer "+hostKey)
-	if key := presented(forAgents, &h); len(sent) > 0 && key != nil {
+	if key := presented(&h); len(sent) > 0 && key != nil {
 		t.Fatalf("%q and a second header give %q", sent, key)
 	}
 	return ok

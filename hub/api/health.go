@@ -73,6 +73,7 @@ func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ args) error {
 		m.row("felhom_http_responses_total", float64(s.counts.byClass[class].Load()), "class", fmt.Sprintf("%dxx", class))
 	}
 	m.one("felhom_http_unauthorized_total", "counter", "Requests without a valid key.", float64(s.counts.unauthorized.Load()))
+	m.one("felhom_csp_reports_total", "counter", "Things that browsers refused to load for a page.", float64(s.counts.cspReports.Load()))
 	m.one("felhom_http_malformed_total", "counter", "Requests that could not be read.", float64(s.counts.malformed.Load()))
 	m.one("felhom_http_panics_total", "counter", "Requests whose handler panicked.", float64(s.counts.panics.Load()))
 	m.one("felhom_http_refused_connections_total", "counter", "Connections over a limit.", float64(s.counts.refusedConns.Load()))

@@ -8,12 +8,20 @@ import (
 	"felhom.eu/hub/auth"
 )
 
-// Page is an address for browsers. The server finds it and admits who asks; Serve
-// answers, errors too.
+// Page is an address for browsers. The server finds it, admits who asks, checks
+// that a change was meant (a form has Who.CSRF in its field csrf, a script in
+// X-CSRF-Token) and sets the headers that keep pages apart; Serve answers, errors
+// too. A page whose path names a customer or host is not shown to who may not see
+// it; what another page shows, Serve narrows by Who.May.
 type Page struct {
 	Method string
 	Path   string // as a route's
-	Serve  func(*fasthttp.RequestCtx, Visit)
+	// Public is served to whoever asks: style sheets and the like.
+	Public bool
+	// Own is a POST that changes nothing but what is the asker's own, which every
+	// role may; any other POST is for operators.
+	Own   bool
+	Serve func(*fasthttp.RequestCtx, Visit)
 }
 
 // Visit is who asks for a page, and what stands for each {…} in its path.
@@ -32,7 +40,14 @@ func withPages(rows []route, pages []Page) []route {
 			return nil
 		}
 		all = slices.DeleteFunc(all, func(r route) bool { return r.method == p.Method && r.path == p.Path })
-		all = append(all, route{p.Method, p.Path, forPages, handle})
+		access := forPages
+		switch {
+		case p.Public:
+			access = forAll
+		case p.Own:
+			access = forSessions
+		}
+		all = append(all, route{p.Method, p.Path, access, handle})
 	}
 	return all
 }

@@ -14,12 +14,16 @@ import (
 type access uint8
 
 const (
-	forAll         access = iota // public: health, metrics, the API's description, signing in
+	forAll         access = iota // public: health, metrics, the API's description
 	forAgents                    // a host's key or the global one
 	forEnrolment                 // an enrolment token, which the handler judges
 	forControllers               // a customer's key
-	forOperators                 // the global key
-	forPages                     // the global key as a password, or a session
+	forOperators                 // an operator: the global key, or a session
+	forViewers                   // whoever may read the whole fleet
+	forCustomers                 // whoever may read what is of one customer: the path's, or a list narrowed to it
+	forPages                     // a session, or the global key; what a page shows is its own care
+	forSessions                  // a session of whatever role
+	forGuests                    // pages for who has not signed in yet
 )
 
 // maxParams bounds the {…} in a path.
@@ -51,67 +55,67 @@ var routes = []route{
 	{"POST", "/api/v1/report", forControllers, (*Server).controllerReport},
 
 	{"POST", "/api/v1/admin/customers", forOperators, (*Server).addCustomer},
-	{"GET", "/api/v1/admin/customers", forOperators, (*Server).listCustomers},
-	{"GET", "/api/v1/admin/customers/{customer_id}", forOperators, (*Server).showCustomer},
+	{"GET", "/api/v1/admin/customers", forViewers, (*Server).listCustomers},
+	{"GET", "/api/v1/admin/customers/{customer_id}", forCustomers, (*Server).showCustomer},
 	{"DELETE", "/api/v1/admin/customers/{customer_id}", forOperators, (*Server).removeCustomer},
 	{"POST", "/api/v1/admin/customers/{customer_id}/block", forOperators, (*Server).blockCustomer},
 	{"POST", "/api/v1/admin/customers/{customer_id}/unblock", forOperators, (*Server).unblockCustomer},
 	{"POST", "/api/v1/admin/customers/{customer_id}/rotate-key", forOperators, (*Server).rotateCustomerKey},
 	{"POST", "/api/v1/admin/customers/{customer_id}/revoke-key", forOperators, (*Server).revokeCustomerKey},
 
-	{"GET", "/api/v1/admin/customers/{customer_id}/controllers", forOperators, (*Server).listControllers},
-	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}", forOperators, (*Server).showController},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers", forViewers, (*Server).listControllers},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}", forViewers, (*Server).showController},
 	{"DELETE", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}", forOperators, (*Server).removeController},
-	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports", forOperators, (*Server).listControllerReports},
-	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports/{report_id}", forOperators, (*Server).showControllerReport},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports", forViewers, (*Server).listControllerReports},
+	{"GET", "/api/v1/admin/customers/{customer_id}/controllers/{controller_id}/reports/{report_id}", forViewers, (*Server).showControllerReport},
 
 	{"POST", "/api/v1/admin/customers/{customer_id}/deadlines", forOperators, (*Server).addDeadline},
-	{"GET", "/api/v1/admin/customers/{customer_id}/deadlines", forOperators, (*Server).listDeadlines},
+	{"GET", "/api/v1/admin/customers/{customer_id}/deadlines", forViewers, (*Server).listDeadlines},
 	{"DELETE", "/api/v1/admin/customers/{customer_id}/deadlines/{deadline_id}", forOperators, (*Server).removeDeadline},
 
 	{"POST", "/api/v1/admin/hosts", forOperators, (*Server).mintHost},
-	{"GET", "/api/v1/admin/hosts", forOperators, (*Server).listHosts},
-	{"GET", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).showHost},
+	{"GET", "/api/v1/admin/hosts", forCustomers, (*Server).listHosts},
+	{"GET", "/api/v1/admin/hosts/{host_id}", forCustomers, (*Server).showHost},
 	{"DELETE", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).removeHost},
-	{"GET", "/api/v1/admin/hosts/{host_id}/reports", forOperators, (*Server).listReports},
-	{"GET", "/api/v1/admin/hosts/{host_id}/reports/{report_id}", forOperators, (*Server).showReport},
+	{"GET", "/api/v1/admin/hosts/{host_id}/reports", forCustomers, (*Server).listReports},
+	{"GET", "/api/v1/admin/hosts/{host_id}/reports/{report_id}", forCustomers, (*Server).showReport},
 	{"POST", "/api/v1/admin/hosts/{host_id}/rotate-key", forOperators, (*Server).rotateKey},
 	{"POST", "/api/v1/admin/hosts/{host_id}/revoke-key", forOperators, (*Server).revokeKey},
 
-	{"GET", "/api/v1/admin/customers/{customer_id}/rules", forOperators, showRules(ofCustomer)},
+	{"GET", "/api/v1/admin/customers/{customer_id}/rules", forViewers, showRules(ofCustomer)},
 	{"PUT", "/api/v1/admin/customers/{customer_id}/rules", forOperators, putRules(ofCustomer)},
 	{"DELETE", "/api/v1/admin/customers/{customer_id}/rules", forOperators, resetRules(ofCustomer)},
-	{"GET", "/api/v1/admin/hosts/{host_id}/rules", forOperators, showRules(ofHost)},
+	{"GET", "/api/v1/admin/hosts/{host_id}/rules", forViewers, showRules(ofHost)},
 	{"PUT", "/api/v1/admin/hosts/{host_id}/rules", forOperators, putRules(ofHost)},
 	{"DELETE", "/api/v1/admin/hosts/{host_id}/rules", forOperators, resetRules(ofHost)},
-	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forOperators, (*Server).hostProtection},
-	{"GET", "/api/v1/admin/hosts/{host_id}/series", forOperators, (*Server).hostSeries},
-	{"GET", "/api/v1/admin/hosts/{host_id}/availability", forOperators, (*Server).hostAvailability},
-	{"GET", "/api/v1/admin/customers/{customer_id}/availability", forOperators, (*Server).customerAvailability},
-	{"GET", "/api/v1/admin/protection", forOperators, (*Server).listProtection},
+	{"GET", "/api/v1/admin/hosts/{host_id}/protection", forCustomers, (*Server).hostProtection},
+	{"GET", "/api/v1/admin/hosts/{host_id}/series", forCustomers, (*Server).hostSeries},
+	{"GET", "/api/v1/admin/hosts/{host_id}/availability", forCustomers, (*Server).hostAvailability},
+	{"GET", "/api/v1/admin/customers/{customer_id}/availability", forCustomers, (*Server).customerAvailability},
+	{"GET", "/api/v1/admin/protection", forCustomers, (*Server).listProtection},
 
 	{"POST", "/api/v1/admin/enroll-tokens", forOperators, (*Server).addToken},
 	{"GET", "/api/v1/admin/enroll-tokens", forOperators, (*Server).listTokens},
 	{"DELETE", "/api/v1/admin/enroll-tokens/{token_id}", forOperators, (*Server).removeToken},
 
-	{"GET", "/api/v1/admin/events", forOperators, (*Server).listEvents},
+	{"GET", "/api/v1/admin/events", forCustomers, (*Server).listEvents},
 
 	{"POST", "/api/v1/admin/routes", forOperators, (*Server).addRoute},
-	{"GET", "/api/v1/admin/routes", forOperators, (*Server).listRoutes},
+	{"GET", "/api/v1/admin/routes", forCustomers, (*Server).listRoutes},
 	{"DELETE", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).removeRoute},
 	{"POST", "/api/v1/admin/routes/{route_id}/test", forOperators, (*Server).testRoute},
 
-	{"GET", "/api/v1/admin/attention", forOperators, (*Server).attention},
-	{"GET", "/api/v1/admin/alarms", forOperators, (*Server).listAlarms},
-	{"GET", "/api/v1/admin/alarms/{incident_id}", forOperators, (*Server).showAlarm},
+	{"GET", "/api/v1/admin/attention", forViewers, (*Server).attention},
+	{"GET", "/api/v1/admin/alarms", forViewers, (*Server).listAlarms},
+	{"GET", "/api/v1/admin/alarms/{incident_id}", forViewers, (*Server).showAlarm},
 	{"POST", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).acknowledge},
 	{"DELETE", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).unacknowledge},
 
 	{"POST", "/api/v1/admin/silences", forOperators, (*Server).addSilence},
-	{"GET", "/api/v1/admin/silences", forOperators, (*Server).listSilences},
+	{"GET", "/api/v1/admin/silences", forViewers, (*Server).listSilences},
 	{"DELETE", "/api/v1/admin/silences/{silence_id}", forOperators, (*Server).endSilence},
 
-	{"GET", "/api/v1/admin/deliveries", forOperators, (*Server).listDeliveries},
+	{"GET", "/api/v1/admin/deliveries", forCustomers, (*Server).listDeliveries},
 	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
 
 	{"GET", "/api/v1/admin/backup", forOperators, (*Server).backup},
@@ -122,7 +126,11 @@ var routes = []route{
 	{"GET", "/api/v1/openapi.yaml", forAll, (*Server).openAPI},
 
 	{"GET", "/", forPages, (*Server).status},
-	{"GET", "/login", forAll, (*Server).login},
+	{"GET", "/login", forGuests, (*Server).showLogin},
+	{"POST", "/login", forGuests, (*Server).login},
+	{"POST", "/logout", forSessions, (*Server).logout},
+	{"POST", "/csp-report", forAll, (*Server).cspReport},
+	{"GET", "/plain.css", forAll, (*Server).plainCSS},
 }
 
 // table finds routes. Paths are compared byte by byte as they came: what a

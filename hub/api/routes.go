@@ -189,7 +189,11 @@ func privateHost(host string) bool {
 
 // listRoutes pages through the routes itself: there are few.
 func (s *Server) listRoutes(ctx *fasthttp.RequestCtx, _ args) error {
-	q, err := readQuery(ctx)
+	q, err := readQuery(ctx, "customer_id")
+	if err != nil {
+		return err
+	}
+	customer, err := parsed(q, "customer_id", messages.ParseCustomerID)
 	if err != nil {
 		return err
 	}
@@ -205,7 +209,9 @@ func (s *Server) listRoutes(ctx *fasthttp.RequestCtx, _ args) error {
 	}
 	rows := slices.Clone(all)
 	slices.SortFunc(rows, func(a, b messages.Route) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	rows = slices.DeleteFunc(rows, func(r messages.Route) bool { return r.ID <= last })
+	rows = slices.DeleteFunc(rows, func(r messages.Route) bool {
+		return r.ID <= last || customer != "" && r.CustomerID != customer
+	})
 	rows = rows[:min(len(rows), q.limit+1)]
 	return answerPage(ctx, rows, q.limit, routeList, func(r messages.Route) string { return string(r.ID) }, routeItemOf)
 }

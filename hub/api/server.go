@@ -47,6 +47,8 @@ type Config struct {
 	ExternalURL        string // for links and for the cookie's Secure; default: the listener's address
 	TLSCertFile        string // with TLSKeyFile: both listeners speak TLS; reloaded when they change
 	TLSKeyFile         string
+	// Sessions are the users and their browsers, as they were left; nil is none.
+	Sessions *auth.Sessions
 
 	ReadTimeout  time.Duration // default 10 s
 	WriteTimeout time.Duration // default 10 s
@@ -60,6 +62,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Sessions == nil {
+		c.Sessions = new(auth.Sessions)
+	}
 	c.MaxBodyBytes = or(c.MaxBodyBytes, messages.MaxBodyBytes)
 	c.MaxConns = or(c.MaxConns, halfOfFiles())
 	c.ReadTimeout = or(c.ReadTimeout, defaultReadTimeout)
@@ -94,17 +99,17 @@ type Server struct {
 	everyone *door
 	agents   *door
 
-	room      *room
-	inflaters inflaters
-	sessions  auth.Sessions
-	receipts  receipts
-	strangers tally
-	refusals  refusals
-	counts    counters
-	address   atomic.Pointer[string] // scheme://host:port of the main listener
-	life      context.Context        // ends when Shutdown gives up waiting
-	end       context.CancelFunc
-	closing   atomic.Bool
+	room       *room
+	inflaters  inflaters
+	receipts   receipts
+	strangers  tally
+	complaints tally // of browsers
+	refusals   refusals
+	counts     counters
+	address    atomic.Pointer[string] // scheme://host:port of the main listener
+	life       context.Context        // ends when Shutdown gives up waiting
+	end        context.CancelFunc
+	closing    atomic.Bool
 }
 
 // counters are what /metrics tells of the server itself.
@@ -113,6 +118,7 @@ type counters struct {
 	unauthorized atomic.Uint64
 	malformed    atomic.Uint64
 	refusedConns atomic.Uint64
+	cspReports   atomic.Uint64
 	byClass      [6]atomic.Uint64 // answers by hundreds of the status
 }
 
@@ -122,7 +128,8 @@ func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
 	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log, inflaters: newInflaters()}
 	s.room = newRoom(max(bodyRoom, 4*s.cfg.MaxBodyBytes), s.cfg.ReadTimeout+askTimeout)
 	s.life, s.end = context.WithCancel(context.Background())
-	s.strangers.log = log
+	s.strangers = tally{log: log, what: "requests without a valid key"}
+	s.complaints = tally{log: log, what: "browsers refused what a page asked them to load"}
 	s.everyone = newDoor(s, newTable(withPages(routes, s.cfg.Pages), func(*route) bool { return true }))
 	s.agents = newDoor(s, newTable(routes, func(r *route) bool {
 		return r.access == forAgents || r.access == forEnrolment || r.access == forControllers
@@ -236,6 +243,15 @@ func (d *door) handle(ctx *fasthttp.RequestCtx) {
 // body, here it decides.
 func (d *door) dispatch(ctx *fasthttp.RequestCtx) error {
 	r, a, err := d.enter(&ctx.Request.Header)
+	if r != nil && r.page() {
+		protect(ctx)
+	}
+	if err == nil {
+		err = d.meant(ctx, r, &a.who)
+	}
+	if err == nil {
+		err = narrow(ctx, r, &a.who)
+	}
 	if err != nil {
 		return err
 	}
@@ -250,7 +266,7 @@ func (d *door) enter(h *fasthttp.RequestHeader) (r *route, a args, err error) {
 	if r, a.params, err = d.routes.find(h); err != nil {
 		return nil, a, err
 	}
-	a.who, err = d.admit(r.access, h)
+	a.who, err = d.admit(r, &a.params, h)
 	return r, a, err
 }
 
@@ -332,8 +348,10 @@ func (s *Server) bodyLimit(r *route) int {
 		return noBody
 	case r.access == forAgents:
 		return s.cfg.MaxBodyBytes
-	case r.access == forEnrolment: // anybody may send one
+	case r.access == forEnrolment, r.access == forGuests: // anybody may send one
 		return enrolBody
+	case r.access == forAll:
+		return cspBody
 	}
 	return adminBody
 }

@@ -348,8 +348,8 @@ func (f *fleet) TestRoute(ctx context.Context, id messages.RouteID) (api.RouteAn
 }
 
 // Deliveries implements api.Fleet.
-func (f *fleet) Deliveries(_ context.Context, state messages.DeliveryState, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
-	return f.db.Deliveries(state, before, limit)
+func (f *fleet) Deliveries(_ context.Context, filter api.DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error) {
+	return f.db.Deliveries(storage.DeliveryFilter(filter), before, limit)
 }
 
 // RetryDelivery implements api.Fleet.

@@ -17,14 +17,18 @@ const (
 	Global   Kind = iota + 1 // everything; lives in the configuration
 	Host                     // report and goodbye of one host
 	Customer                 // controllers' reports of one customer
+	Session                  // no key but a browser's cookie
 )
 
-// Principal is who presented a valid key.
+// Principal is who presented a valid key, or a session's cookie.
 type Principal struct {
 	Kind       Kind
+	Role       messages.Role       // what it may do beside reporting; "" is nothing
 	HostID     messages.HostID     // of a Host key
-	CustomerID messages.CustomerID // of a Host or Customer key
-	Hash       messages.KeyHash    // of the key that was presented
+	CustomerID messages.CustomerID // of a Host or Customer key, and of a user who sees one customer only
+	Hash       messages.KeyHash    // of the key or cookie that was presented
+	User       messages.UserName   // of a Session; "" came by a link of the global key's
+	CSRF       string              // of a Session: what its forms and scripts must send back
 }
 
 // shardCount spreads writers and the readers' lock words; a power of two.
@@ -95,17 +99,17 @@ func (k *Keys) Put(key messages.Key) {
 	}
 	switch key.Kind {
 	case messages.KeyHost:
-		put(&s.hosts, p, key.HostID)
+		set(&s.hosts, p, key.HostID)
 	case messages.KeyCustomer:
-		put(&s.customers, p, key.CustomerID)
+		set(&s.customers, p, key.CustomerID)
 	default:
 		return
 	}
 	if !key.ExpiresAt.IsZero() {
-		put(&s.expires, p, key.ExpiresAt)
+		set(&s.expires, p, key.ExpiresAt)
 	}
 	if key.Replaces != (messages.KeyHash{}) {
-		put(&s.replaces, p, key.Replaces)
+		set(&s.replaces, p, key.Replaces)
 	}
 }
 
@@ -138,7 +142,7 @@ func (k *Keys) Lookup(key []byte, now time.Time) (p Principal, ok bool) {
 	}
 	h := messages.HashKey(key)
 	if k.isGlobal(h) {
-		return Principal{Kind: Global, Hash: h}, true
+		return Principal{Kind: Global, Role: messages.RoleOperator, Hash: h}, true
 	}
 	s, px := k.shard(h), prefixOf(h)
 	s.mu.RLock()
@@ -201,12 +205,4 @@ func (s *shard) removeHost(id messages.HostID) {
 			s.drop(p)
 		}
 	}
-}
-
-// put makes the map at its first entry: most shards never need the rare ones.
-func put[V any](m *map[prefix]V, p prefix, v V) {
-	if *m == nil {
-		*m = make(map[prefix]V)
-	}
-	(*m)[p] = v
 }

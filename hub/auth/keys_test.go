@@ -49,7 +49,7 @@ func TestLookup(t *testing.T) {
 		want Principal
 		ok   bool
 	}{
-		{"global", keyOf(1), now, Principal{Kind: Global}, true},
+		{"global", keyOf(1), now, Principal{Kind: Global, Role: messages.RoleOperator}, true},
 		{"host", keyOf(2), now, Principal{Kind: Host, HostID: "acme-7f3a90c1", CustomerID: "acme"}, true},
 		{"customer", keyOf(3), now, Principal{Kind: Customer, CustomerID: "acme"}, true},
 		{"before its end", keyOf(4), now.Add(time.Hour - 1), Principal{Kind: Host, HostID: "acme-00000004", CustomerID: "acme"}, true},

@@ -19,6 +19,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/api"
+	"felhom.eu/hub/auth"
 	"felhom.eu/messages"
 )
 
@@ -86,8 +87,8 @@ func (d *Dashboard) Pages() []api.Page {
 		{Method: "GET", Path: "/hosts/{host_id}/spark.svg", Serve: d.page(d.spark)},
 		{Method: "GET", Path: "/hosts/{host_id}/series", Serve: d.page(d.series)},
 		{Method: "GET", Path: "/live", Serve: d.page(d.live)},
-		{Method: "GET", Path: "/assets/{version}/{file}", Serve: d.page(d.asset)},
-		{Method: "POST", Path: "/theme", Serve: d.page(d.theme)},
+		{Method: "GET", Path: "/assets/{version}/{file}", Public: true, Serve: d.page(d.asset)},
+		{Method: "POST", Path: "/theme", Own: true, Serve: d.page(d.theme)},
 	}
 }
 
@@ -103,8 +104,17 @@ type request struct {
 // viewer is who looks: what he may see, and whether he may change anything.
 type viewer struct {
 	name     string
+	csrf     string              // what his forms send back; "" without a session
 	customer messages.CustomerID // "": every customer
 	operator bool
+}
+
+func viewerOf(p *auth.Principal) viewer {
+	v := viewer{name: p.Name(), csrf: p.CSRF, operator: p.May(auth.Change, "")}
+	if !p.May(auth.Read, "") {
+		v.customer = p.CustomerID
+	}
+	return v
 }
 
 // sees reports whether what belongs to a customer is the viewer's to see.
@@ -118,7 +128,7 @@ func (d *Dashboard) page(serve func(*request) error) func(*fasthttp.RequestCtx, 
 	return func(ctx *fasthttp.RequestCtx, v api.Visit) {
 		c, cancel := context.WithTimeout(context.Background(), askTimeout)
 		defer cancel()
-		r := &request{RequestCtx: ctx, ctx: c, viewer: viewer{name: "operator", operator: true}, params: v.Params, now: time.Now().UTC()}
+		r := &request{RequestCtx: ctx, ctx: c, viewer: viewerOf(&v.Who), params: v.Params, now: time.Now().UTC()}
 		if err := serve(r); err != nil {
 			d.fail(r, err)
 		}
@@ -155,6 +165,7 @@ type frame struct {
 	Nav     string // the section that is open
 	Theme   string // auto, light, dark
 	Viewer  string
+	CSRF    string
 	Acts    bool // the viewer may change something
 	Here    string
 	Now     time.Time
@@ -172,7 +183,7 @@ func (d *Dashboard) render(r *request, name, nav, title string, body any) error 
 	}
 	h := d.hub.Health()
 	f := frame{
-		Title: title, Nav: nav, Theme: themeOf(r), Viewer: r.viewer.name, Acts: r.viewer.operator, Here: string(r.RequestURI()),
+		Title: title, Nav: nav, Theme: themeOf(r), Viewer: r.viewer.name, CSRF: r.viewer.csrf, Acts: r.viewer.operator, Here: string(r.RequestURI()),
 		Now: r.now, Version: d.cfg.Version, Ready: h.Ready, Reason: h.Reason, Body: body,
 	}
 	block := "page"
@@ -188,19 +199,8 @@ func (d *Dashboard) render(r *request, name, nav, title string, body any) error 
 	return nil
 }
 
-// csp allows the pages what they bring themselves, and nothing in them.
-const csp = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// secure sets the headers of everything that is not public.
-func (r *request) secure(contentType string) {
-	h := &r.Response.Header
-	h.SetContentType(contentType)
-	h.Set(fasthttp.HeaderCacheControl, "no-store")
-	h.Set(fasthttp.HeaderContentSecurityPolicy, csp)
-	h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
-	h.Set(fasthttp.HeaderReferrerPolicy, "same-origin")
-}
+// secure says what is answered; the server has set the headers that keep it apart.
+func (r *request) secure(contentType string) { r.Response.Header.SetContentType(contentType) }
 
 //go:embed templates/*.html
 var templateFiles embed.FS
@@ -250,7 +250,7 @@ func (d *Dashboard) asset(r *request) error {
 		return errBad
 	}
 	r.secure(kind)
-	r.Response.Header.Set(fasthttp.HeaderCacheControl, "private, max-age=31536000, immutable")
+	api.Immutable(r.RequestCtx)
 	r.Response.SetBodyRaw(b)
 	return nil
 }

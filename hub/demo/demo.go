@@ -34,7 +34,7 @@ const (
 	groupSeconds = 2
 
 	redrawEvery = time.Second
-	linkEvery   = 10 * time.Minute // a sign-in link lives for fifteen
+	linkEvery   = 5 * time.Minute // a sign-in link lives for ten
 )
 
 // Hub is a running hub.
