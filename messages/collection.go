@@ -235,4 +235,6 @@ type Cluster struct {
 type ClusterMember struct {
 	Node   string `json:"node"`
 	Online bool   `json:"online"`
+	// VMIDs are the guests that are there, of a member that does not report itself.
+	VMIDs []VMID `json:"vmids,omitempty"`
 }

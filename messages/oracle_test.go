@@ -174,7 +174,7 @@ func onlyFacts(r Report) Report {
 		},
 		Guests: r.Guests, Cloudflared: Tunnel{Status: first64(r.Cloudflared.Status)}, StorageTargets: r.StorageTargets, Backups: r.Backups,
 		RestoreTests: r.RestoreTests, PBSSnapshots: r.PBSSnapshots, AuditTail: r.AuditTail,
-		PBSDatastores: r.PBSDatastores, Disks: r.Disks, ZFSPools: r.ZFSPools, Sections: r.Sections,
+		PBSDatastores: r.PBSDatastores, Disks: r.Disks, ZFSPools: r.ZFSPools, Cluster: r.Cluster, Sections: r.Sections,
 	}
 }
 

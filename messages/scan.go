@@ -74,6 +74,7 @@ const (
 	reportDisks
 	reportZFSPools
 	reportLastEnd
+	reportCluster
 )
 
 var reportShape = shapeOf([]string{
@@ -98,6 +99,7 @@ var reportShape = shapeOf([]string{
 	reportDisks:         SectionDisks,
 	reportZFSPools:      SectionZFSPools,
 	reportLastEnd:       "last_end",
+	reportCluster:       SectionCluster,
 })
 
 func (p *scanner) report(s *Summary) {
@@ -146,6 +148,8 @@ func (p *scanner) report(s *Summary) {
 			p.members(&poolMembers, lenient)
 		case reportLastEnd:
 			s.AgentEnd, s.MachineEnd = p.lastEnd()
+		case reportCluster:
+			p.cluster()
 		}
 	}
 	if o.seen&(1<<reportHostID) == 0 {

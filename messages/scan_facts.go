@@ -60,6 +60,27 @@ var (
 	poolMembers = countedMembers{shapeOf([]string{"name", "health", "size_bytes", "allocated_bytes", "free_bytes", "fragmentation_ratio"}), 1<<0 | 1<<1, -1, -1}
 )
 
+// Of a cluster only that counts which guests its other nodes have.
+var (
+	clusterShape = shapeOf([]string{"name", "quorate", "members"})
+	nodeMembers  = countedMembers{shapeOf([]string{"node", "online", "vmids"}), 1 << 2, -1, -1}
+)
+
+func (p *scanner) cluster() {
+	if p.peek() != '{' {
+		p.skip()
+		return
+	}
+	o := p.object(clusterShape)
+	for p.next(&o) {
+		if o.field == 2 {
+			p.members(&nodeMembers, lenient)
+		} else {
+			p.skip()
+		}
+	}
+}
+
 // How a collection is held to its type: the first version's are arrays of
 // objects, later ones may be anything.
 const (
@@ -195,6 +216,8 @@ func (p *scanner) fact(field int, r *Report) {
 		r.ZFSPools = items[ZFSPool](p)
 	case reportSections:
 		r.Sections = p.sectionMap()
+	case reportCluster:
+		r.Cluster = lenientValue[*Cluster](p)
 	default:
 		p.skip()
 	}

@@ -24,6 +24,7 @@ func TestFactsHashPassesOverWhatNoRuleLooksAt(t *testing.T) {
 		{`"host":{"root_total_bytes":1000,"root_used_bytes":100}`, `"host":{"root_total_bytes":1000,"root_used_bytes":399}`},
 		{`"backups":[],"disks":[]`, ``},
 		{`"audit_tail":[{"upid":"a"}],"backup_jobs":[{"id":"b"}],"cluster":{"name":"c"}`, ``},
+		{`"cluster":{"name":"c","quorate":true,"members":[{"node":"a","online":true}]}`, `"cluster":{"members":[{"node":"a","online":false},{"node":"b"}]}`},
 		{`"guests":[{"vmid":100,"uptime_seconds":1,"memory_used_bytes":5}]`, `"guests":[{"vmid":100,"uptime_seconds":2,"cpu_used_ratio":1}]`},
 		{`"storage_targets":[{"storage":"a","total_bytes":1000,"used_bytes":851,"available_bytes":149}]`,
 			`"storage_targets":[{"storage":"a","total_bytes":1000,"used_bytes":859,"available_bytes":141}]`},
@@ -67,6 +68,8 @@ func TestFactsHashSeesWhatRulesLookAt(t *testing.T) {
 		`"disks":[{"device":"a","wear_ratio":0.9}]`,
 		`"zfs_pools":[{"name":"a","health":"ONLINE"}]`,
 		`"zfs_pools":[{"name":"a","health":"DEGRADED"}]`,
+		`"cluster":{"members":[{"node":"a","vmids":[100]}]}`,
+		`"cluster":{"members":[{"node":"a","vmids":[100,101]}]}`,
 		`"sections":{"backups":{"status":"denied"}}`,
 		`"sections":{"backups":{"status":"ok"}}`,
 		`"sections":{"disks":{"status":"ok"}}`,
@@ -83,6 +86,7 @@ func TestFactsHashSeesWhatRulesLookAt(t *testing.T) {
 func TestLaterCollectionsRefuseNothing(t *testing.T) {
 	for _, fields := range []string{
 		`"disks":1`, `"disks":null`, `"disks":{"a":1}`, `"zfs_pools":["x",null,{"name":5,"health":[]}]`,
+		`"cluster":7`, `"cluster":null`, `"cluster":{"members":7}`, `"cluster":{"members":[7,{"vmids":"x","node":[]}],"name":{}}`,
 		`"pbs_datastores":[{"total_bytes":"many","used_bytes":-1}]`, `"pbs_datastores":[{"total_bytes":0,"used_bytes":5}]`,
 		`"guests":[{"vmid":100,"onboot":"yes","tags":7,"lock":{}}]`, `"storage_targets":[{"total_bytes":null,"active":3}]`,
 	} {

@@ -151,14 +151,15 @@ func (j *judge) busy(g *messages.Guest) bool {
 }
 
 // missing tells of guests that are not listed any more, unless a task says where
-// they went.
+// they went, or another node of the cluster has them: a cluster that recovers the
+// guests of a node that failed asks nobody.
 func (j *judge) missing() {
 	listed := make(map[messages.VMID]bool, len(j.r.Guests))
 	for i := range j.r.Guests {
 		listed[j.r.Guests[i].VMID] = true
 	}
 	j.Guests = slices.DeleteFunc(j.Guests, func(s messages.GuestStanding) bool {
-		return !listed[s.VMID] && (j.limits.leavesOut(s.VMID) || j.leaving[ofGuest(s.VMID).key()] ||
+		return !listed[s.VMID] && (j.limits.leavesOut(s.VMID) || j.leaving[ofGuest(s.VMID).key()] || j.movedTo[s.VMID] != "" ||
 			s.MissingSince != 0 && j.now-s.MissingSince >= forgotten)
 	})
 	for i := range j.Guests {

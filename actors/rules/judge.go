@@ -84,7 +84,8 @@ type judge struct {
 	backupOf map[messages.VMID]*messages.Backup
 	groupsOf map[string][]*messages.PBSGroup // by backup id
 	testsOf  map[messages.VMID][]*messages.RestoreTest
-	leaving  map[string]bool // guests that a task removed or moved away
+	leaving  map[string]bool          // guests that a task removed or moved away
+	movedTo  map[messages.VMID]string // guests of other nodes of the cluster, and these
 }
 
 type problemKey struct {
@@ -217,6 +218,14 @@ func (j *judge) index() {
 		t := &j.r.RestoreTests[i]
 		j.testsOf[t.VMID] = append(j.testsOf[t.VMID], t)
 	}
+	j.movedTo = map[messages.VMID]string{}
+	if j.r.Cluster != nil {
+		for _, m := range j.r.Cluster.Members {
+			for _, vmid := range m.VMIDs {
+				j.movedTo[vmid] = Clean(m.Node, maxTitle)
+			}
+		}
+	}
 	for i := range j.r.AuditTail {
 		if t := &j.r.AuditTail[i]; removes(t) {
 			j.leaving[t.ID] = true
@@ -244,7 +253,10 @@ func (j *judge) leftOver() {
 		case of.vmid == 0:
 		case j.limits.leavesOut(of.vmid):
 			j.healthy(p.Rule, of, what(of)+" is not watched any more")
-		case j.guest(of.vmid) == nil:
+		case j.guest(of.vmid) != nil:
+		case j.movedTo[of.vmid] != "":
+			j.healthy(p.Rule, of, what(of)+" is on "+j.movedTo[of.vmid]+" now")
+		default:
 			j.healthy(p.Rule, of, what(of)+" was removed")
 		}
 	}

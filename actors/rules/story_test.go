@@ -120,6 +120,13 @@ var sentences = []struct {
 	{"guest * is locked for *", func(s *story, a []string) { s.guest(a[0]).Lock = a[1] }},
 	{"guest * is unlocked", func(s *story, a []string) { s.guest(a[0]).Lock = "" }},
 	{"guest * vanishes", (*story).vanish},
+	{"node * of the cluster has …", func(s *story, a []string) {
+		m := messages.ClusterMember{Node: a[0], Online: true}
+		for _, v := range strings.Fields(a[1]) {
+			m.VMIDs = append(m.VMIDs, s.vmid(v))
+		}
+		s.report.Cluster = &messages.Cluster{Name: "wald", Quorate: true, Members: []messages.ClusterMember{{Node: "own", Online: true}, m}}
+	}},
 	{"task * of guest * ends *", func(s *story, a []string) {
 		s.report.AuditTail = append(s.report.AuditTail, messages.AuditEntry{UPID: "U", Type: a[0], ID: a[1], User: "root@pam", Status: a[2]})
 	}},

@@ -9,6 +9,22 @@ import (
 	"felhom.eu/messages"
 )
 
+// guestsOn are the guests of another node of the cluster, in order: a guest that is
+// missing here may have been moved there by the cluster itself. More of all nodes
+// than a report holds of one are not told.
+func (v *survey) guestsOn(node string) (ids []messages.VMID) {
+	if len(v.stats) > messages.MaxGuests {
+		return nil
+	}
+	for _, r := range v.stats {
+		if r.Node == node && (r.Type == kindLXC || r.Type == kindQEMU) && r.VMID >= messages.MinVMID && r.VMID <= messages.MaxVMID {
+			ids = append(ids, messages.VMID(r.VMID))
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // cluster is who the node stands with; nil, and ok, when it stands alone.
 func (x *round) cluster(ctx context.Context) (*messages.Cluster, messages.Section) {
 	type row struct {
@@ -28,7 +44,11 @@ func (x *round) cluster(ctx context.Context) (*messages.Cluster, messages.Sectio
 		case "cluster":
 			member, c.Name, c.Quorate = true, x.clean(r.Name), bool(r.Quorate)
 		case "node":
-			c.Members = append(c.Members, messages.ClusterMember{Node: x.clean(r.Name), Online: bool(r.Online)})
+			m := messages.ClusterMember{Node: x.clean(r.Name), Online: bool(r.Online)}
+			if r.Name != x.node {
+				m.VMIDs = x.seen.guestsOn(r.Name)
+			}
+			c.Members = append(c.Members, m)
 		}
 	}
 	if !member {

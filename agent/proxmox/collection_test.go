@@ -297,7 +297,7 @@ func TestDisksPoolsAndCluster(t *testing.T) {
 		if diff := cmp.Diff(pools, r.ZFSPools); diff != "" {
 			t.Errorf("%s: pools (-want +got):\n%s", mode, diff)
 		}
-		cluster := &messages.Cluster{Name: "wald", Members: []messages.ClusterMember{{Node: "birke"}, {Node: "kiefer", Online: true}}}
+		cluster := &messages.Cluster{Name: "wald", Members: []messages.ClusterMember{{Node: "birke", VMIDs: []messages.VMID{150}}, {Node: "kiefer", Online: true}}}
 		if diff := cmp.Diff(cluster, r.Cluster); diff != "" {
 			t.Errorf("%s: cluster (-want +got):\n%s", mode, diff)
 		}

@@ -94,9 +94,13 @@ func (a *app) root() *cobra.Command {
 		Args:          noSuchCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRun: func(*cobra.Command, []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateRequiredFlags(); err != nil { // cobra looks only behind this
+				return err
+			}
 			a.parsed = true
 			a.out = terminal.New(a.streams.Out, a.streams.Err)
+			return nil
 		},
 		RunE: a.serve,
 	}
