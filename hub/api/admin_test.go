@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"felhom.eu/hub/notify"
 	"felhom.eu/messages"
 )
 
@@ -329,11 +330,11 @@ func TestPrivateRoutesAreRefused(t *testing.T) {
 		"255.255.255.255": true, "127.1": true, "0x7f.1": true, "2130706433": true, "0177.0.0.1": true,
 		"example.com": false, "1.1.1.1": false, "[2606:4700::1111]": false, "1.example.com": false, "x1": false,
 	} {
-		err := checkRouteURL("https://"+host+":8443/x", false)
+		err := notify.CheckURL(messages.RouteWebhook, "https://"+host+":8443/x", false)
 		if (err != nil) != private {
 			t.Errorf("%s: %v, private is %v", host, err, private)
 		}
-		if err := checkRouteURL("https://"+host+"/x", true); err != nil {
+		if err := notify.CheckURL(messages.RouteWebhook, "https://"+host+"/x", true); err != nil {
 			t.Errorf("%s, allowed: %v", host, err)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +15,6 @@ import (
 )
 
 const (
-	maxURL          = 2048
 	secretPrefix    = "whsec_"
 	secretBytes     = 32
 	minSecret       = 24 // bytes, as Standard Webhooks asks
@@ -48,20 +45,11 @@ func routeItemOf(r messages.Route) routeItem {
 		RouteID:     r.ID,
 		CustomerID:  r.CustomerID,
 		Kind:        r.Kind,
-		URL:         maskURL(r.URL),
+		URL:         notify.Mask(r.Kind, r.URL.Reveal()),
 		Events:      events,
 		MinSeverity: severities[min(int(r.MinSeverity), len(severities)-1)],
 		CreatedAt:   r.CreatedAt,
 	}
-}
-
-// maskURL keeps what says where, and drops what may open something.
-func maskURL(s messages.Secret) string {
-	u, err := url.Parse(s.Reveal())
-	if err != nil {
-		return "…"
-	}
-	return u.Scheme + "://" + u.Host + "/…"
 }
 
 type routeInput struct {
@@ -101,14 +89,14 @@ func (s *Server) newRoute(in routeInput) (r messages.Route, err error) {
 			return r, err
 		}
 	}
-	if r.Kind = messages.RouteKind(in.Kind); r.Kind != messages.RouteWebhook {
-		return r, &fieldError{"kind", "want webhook"}
+	if r.Kind = messages.RouteKind(in.Kind); r.Kind != messages.RouteWebhook && r.Kind != messages.RouteShoutrrr {
+		return r, &fieldError{"kind", "want webhook or shoutrrr"}
 	}
-	if err := checkRouteURL(in.URL, s.cfg.AllowPrivateRoutes); err != nil {
-		return r, err
+	if err := notify.CheckURL(r.Kind, in.URL, s.cfg.AllowPrivateRoutes); err != nil {
+		return r, &fieldError{"url", err.Error()}
 	}
 	r.URL = messages.Secret(in.URL)
-	if r.Secret, err = routeSecret(in.Secret); err != nil {
+	if r.Secret, err = routeSecret(r.Kind, in.Secret); err != nil {
 		return r, err
 	}
 	if r.Events, err = routeEvents(in.Events); err != nil {
@@ -118,7 +106,14 @@ func (s *Server) newRoute(in routeInput) (r messages.Route, err error) {
 	return r, err
 }
 
-func routeSecret(given string) (messages.Secret, error) {
+// routeSecret is what a webhook is signed with; nothing else is signed.
+func routeSecret(kind messages.RouteKind, given string) (messages.Secret, error) {
+	if kind != messages.RouteWebhook {
+		if given != "" {
+			return "", &fieldError{"secret", "only a webhook is signed; leave it out"}
+		}
+		return "", nil
+	}
 	if given == "" {
 		var b [secretBytes]byte
 		rand.Read(b[:])
@@ -156,35 +151,6 @@ func parseSeverity(s string) (messages.Severity, error) {
 		return 0, &fieldError{"min_severity", "want info, warning or critical"}
 	}
 	return messages.Severity(i), nil
-}
-
-// checkRouteURL refuses what can never be a route. Names are resolved, and what
-// they resolve to judged, where the route is dialed: an answer of today says
-// nothing of tomorrow's.
-func checkRouteURL(s string, private bool) error {
-	u, err := url.Parse(s)
-	if err != nil || len(s) > maxURL || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return &fieldError{"url", "want https://host/path"}
-	}
-	if u.Fragment != "" {
-		return &fieldError{"url", "a fragment is never sent; leave it out"}
-	}
-	if !private && privateHost(u.Hostname()) {
-		return &fieldError{"url", "points at a private address; allow_private_routes would let it"}
-	}
-	return nil
-}
-
-// privateHost judges a literal address or a name for this machine. A name that
-// ends in a number is an address in one of the forms that only some resolvers
-// read (127.1, 0x7f.1), and is refused with them.
-func privateHost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if a, err := netip.ParseAddr(host); err == nil {
-		return notify.Private(a)
-	}
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	return last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9'
 }
 
 // listRoutes pages through the routes itself: there are few.

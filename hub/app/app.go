@@ -89,7 +89,7 @@ func (a *App) open(global messages.Secret) error {
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
-	send := sender{notify.New(a.cfg.AllowPrivateRoutes, "felhom-hub/"+a.version)}
+	send := a.sender()
 	a.hub, err = actors.NewHub(actors.Config{
 		Rules: rules(&a.cfg), Version: a.version, GroupWait: seconds(a.cfg.GroupWaitSeconds), RetentionDays: a.cfg.RetentionDays, MaxInside: maxInside,
 		Read: readClocks(), Memory: memory{a.db}, Keys: index{keys}, Names: names, Sender: send, Pinger: pingerFor(&a.cfg, a.version),
@@ -278,15 +278,6 @@ type index struct{ *auth.Keys }
 
 // Forget implements actors.KeyIndex.
 func (i index) Forget(id messages.HostID) { i.RemoveHost(id) }
-
-// sender speaks to routes for the actors.
-type sender struct{ webhooks *notify.Webhooks }
-
-// Send implements actors.Sender.
-func (s sender) Send(ctx context.Context, r messages.Route, d messages.Delivery, events []messages.Event) actors.Answer {
-	a := s.webhooks.Call(ctx, r, d.ID, events, time.Now())
-	return actors.Answer{OK: a.OK, Permanent: a.Permanent, Status: a.Status, Text: a.Text, RetryAfter: a.RetryAfter}
-}
 
 // pinger calls the watchdog's URL.
 type pinger struct {

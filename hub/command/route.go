@@ -51,12 +51,16 @@ func (a *app) routeAddCommand() *cobra.Command {
 	var events []string
 	cmd := &cobra.Command{
 		Use:   "add URL",
-		Short: "Make a route to a webhook and print its secret",
-		Long: "Make a route: notifications are POSTed to URL, signed the Standard Webhooks way.\n" +
+		Short: "Make a route: a webhook, or mail, ntfy, Telegram and others",
+		Long: "Make a route. An https:// URL is a webhook: notifications are POSTed to it, signed the\n" +
+			"Standard Webhooks way. Any other is a service that shoutrrr names, such as\n\n" +
+			"  smtp://USER:PASSWORD@mail.example.com:587/?from=felhom@example.com&to=you@example.com\n" +
+			"  ntfy://ntfy.sh/TOPIC\n" +
+			"  telegram://TOKEN@telegram?chats=CHAT\n\n" +
 			"Without --customer the route hears of every customer's hosts.",
 		Args: cobra.ExactArgs(1),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
-			r := Route{Kind: messages.RouteWebhook, URL: args[0], CustomerID: messages.CustomerID(customer), MinSeverity: severity}
+			r := Route{Kind: routeKind(args[0]), URL: args[0], CustomerID: messages.CustomerID(customer), MinSeverity: severity}
 			for _, e := range events {
 				r.Events = append(r.Events, messages.EventType(e))
 			}
@@ -69,15 +73,25 @@ func (a *app) routeAddCommand() *cobra.Command {
 	return cmd
 }
 
+// routeKind is what a URL means: a service that is no web page is one of shoutrrr's.
+func routeKind(url string) messages.RouteKind {
+	if scheme, _, _ := strings.Cut(strings.ToLower(url), ":"); scheme == "https" || scheme == "http" {
+		return messages.RouteWebhook
+	}
+	return messages.RouteShoutrrr
+}
+
 func (a *app) printAddedRoute(r Route) error {
-	if err := a.out.Facts(
-		terminal.Fact{Name: "route_id", Value: string(r.ID)},
-		terminal.Fact{Name: "url", Value: r.URL},
-		terminal.Fact{Name: "secret", Value: r.Secret},
-	); err != nil {
+	facts := []terminal.Fact{{Name: "route_id", Value: string(r.ID)}, {Name: "url", Value: r.URL}}
+	once := ""
+	if r.Secret != "" {
+		facts = append(facts, terminal.Fact{Name: "secret", Value: r.Secret})
+		once = "The secret is shown this once. "
+	}
+	if err := a.out.Facts(facts...); err != nil {
 		return err
 	}
-	return a.out.Line("\nThe secret is shown this once. Try the route: felhom-hub route test %s", r.ID)
+	return a.out.Line("\n%sTry the route: felhom-hub route test %s", once, r.ID)
 }
 
 // printTested fails when the far end did not take the notification, so that a

@@ -2,12 +2,15 @@ package notify
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"felhom.eu/messages"
 	"felhom.eu/messages/mutation"
 )
 
@@ -19,10 +22,69 @@ func targets(testing.TB) map[string]mutation.Target {
 			[]byte("Thu, 01 Jan 1970 00:00:00 GMT\nGone\n"), []byte("9223372036854775807\n" + strings.Repeat("x", 5000) + "\n" + strings.Repeat("\xff", 5000))},
 		Words: []string{"\n", "99999999999999999999", "+1", " 1", "0x10", "1e9", "Fri, 31 Dec 9999 23:59:59 GMT", "\u202e", "\xff", "\x1b[2J"},
 		Check: checkAnswer,
+	}, "Scrub": {
+		Seeds: scrubSeeds(),
+		Words: []string{"\n", "%zz", "%2F", "%00", "@", ":", "//", "?key=", "&", "#", "+https", "[::1]", "\xff", "é", "=", "xn--", ";"},
+		Check: checkScrub,
 	}}
 }
 
+func scrubSeeds() (seeds [][]byte) {
+	for _, raw := range urls {
+		seeds = append(seeds, []byte(raw))
+	}
+	return append(seeds, []byte("https://hooks.example.com/TOKEN?key=TOKEN"))
+}
+
+// checkScrub: whatever an error has of a route's URL, in whatever form, nothing of
+// it that may open something is left; and no URL breaks what looks at it.
+func checkScrub(t testing.TB, input []byte) (taken bool) {
+	raw := string(input)
+	for _, kind := range []messages.RouteKind{messages.RouteShoutrrr, messages.RouteWebhook} {
+		r := messages.Route{Kind: kind, URL: messages.Secret(raw), Secret: "whsec_c2VjcmV0c2VjcmV0"}
+		err := CheckURL(kind, raw, false)
+		taken = taken || err == nil
+		shown := strings.ToLower(Mask(kind, raw))
+		said := raw + " " + url.QueryEscape(raw) + " " + url.PathEscape(raw) + " " + strings.ToUpper(raw) + " whsec_c2VjcmV0c2VjcmV0"
+		if err != nil {
+			shown += strings.ToLower(err.Error())
+		}
+		u, bad := url.Parse(raw)
+		if bad == nil && u.User != nil {
+			password, _ := u.User.Password()
+			said += " " + password + " " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
+		}
+		left := strings.ToLower(scrub(said, r))
+		if bad != nil {
+			continue
+		}
+		for _, secret := range opening(u) {
+			readable := utf8.ValidString(secret)
+			if secret = strings.ToLower(secret); readable && len(secret) >= leastSecret && !strings.Contains(shown, secret) && strings.Contains(left, secret) {
+				t.Errorf("%q: %q is left in %q", raw, secret, left)
+			}
+		}
+	}
+	return taken
+}
+
+// opening are the parts of a URL that may open something.
+func opening(u *url.URL) (parts []string) {
+	for _, p := range strings.Split(u.Path, "/") {
+		parts = append(parts, p)
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		parts = append(parts, u.User.Username(), password)
+	}
+	for _, values := range u.Query() {
+		parts = append(parts, values...)
+	}
+	return parts
+}
+
 func FuzzAnswer(f *testing.F) { mutation.Fuzz(f, targets(f)["Answer"]) }
+func FuzzScrub(f *testing.F)  { mutation.Fuzz(f, targets(f)["Scrub"]) }
 
 // Protects deliveries, the store that keeps their last error, and those who read
 // it, from whatever answers at the far end.

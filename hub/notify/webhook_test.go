@@ -43,10 +43,10 @@ func TestCallIsSignedAndRepeatable(t *testing.T) {
 		bodies, ids = append(bodies, string(body)), append(ids, id)
 	}))
 	defer far.Close()
-	w := New(true, "felhom-hub/test")
+	w := New(Options{AllowPrivate: true, Agent: "felhom-hub/test"})
 	events := []messages.Event{{ID: "e1", Type: messages.HostDown, HostID: "acme-7f3a90c1", Summary: "is down <b>"}}
 	for i := range 2 {
-		if r := w.Call(t.Context(), testRoute(far.URL), "d1", events, time.Unix(int64(i)*60, 0)); !r.OK || r.Status != 200 {
+		if r := w.Call(t.Context(), testRoute(far.URL), &messages.Delivery{ID: "d1"}, events, time.Unix(int64(i)*60, 0)); !r.OK || r.Status != 200 {
 			t.Fatalf("call %d: %+v", i, r)
 		}
 	}
@@ -88,7 +88,7 @@ func TestAnswersAreJudged(t *testing.T) {
 			w.Header().Set("Retry-After", c.retryAfter)
 			w.WriteHeader(c.status)
 		}))
-		got := New(true, "").Call(t.Context(), testRoute(far.URL), "d1", nil, time.Now())
+		got := New(Options{AllowPrivate: true}).Call(t.Context(), testRoute(far.URL), &messages.Delivery{ID: "d1"}, nil, time.Now())
 		far.Close()
 		got.Text = ""
 		if got != c.want || elsewhere {
@@ -116,7 +116,7 @@ func TestPrivateTargetsAreRefusedAndTokensKept(t *testing.T) {
 	defer far.Close()
 	port := far.URL[strings.LastIndex(far.URL, ":"):]
 	for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0", "[::]", "[::1]", "[::ffff:127.0.0.1]"} {
-		r := New(false, "").Call(t.Context(), testRoute("http://"+host+port+"/bot-TOKEN?key=TOKEN"), "d1", nil, time.Now())
+		r := New(Options{}).Call(t.Context(), testRoute("http://"+host+port+"/bot-TOKEN?key=TOKEN"), &messages.Delivery{ID: "d1"}, nil, time.Now())
 		if r.OK || called {
 			t.Errorf("%s was reached", host)
 		}

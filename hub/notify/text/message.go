@@ -33,8 +33,9 @@ type Message struct {
 	Items    []Item // what happened, the worst first
 	Link     string // a page of the hub; "" is none
 	Acks     []string
-	Severity messages.Severity // the worst of what is wrong, or was
-	Over     bool              // nothing of what it tells is wrong any more
+	Severity messages.Severity   // the worst of what is wrong, or was
+	Over     bool                // nothing of what it tells is wrong any more
+	Thread   messages.IncidentID // the incident that it is of; "" when there are several
 }
 
 // Item is one thing that happened.
@@ -63,6 +64,9 @@ func Of(d *messages.Delivery, events []messages.Event, place Place) Message {
 		return m
 	}
 	m.Subject, m.Link = t.subject(found), t.link(found)
+	if len(found) == 1 && len(found[0].others) == 0 {
+		m.Thread = found[0].lead().IncidentID
+	}
 	for i, in := range found[:min(len(found), maxItems)] {
 		whose := i == 0 || in.lead().CustomerID != found[i-1].lead().CustomerID
 		m.Items = append(m.Items, Item{t.head(in), t.facts(in, whose, len(found) <= detailed), in.severity(), in.over()})
@@ -188,4 +192,17 @@ func (t *teller) link(found []*incident) string {
 		return base + "/"
 	}
 	return base + "/hosts/" + string(host)
+}
+
+// Below are the lines beneath the subject where that is shown apart: without the
+// head that the subject says in full, and with how to acknowledge.
+func (m *Message) Below() []string {
+	lines := m.Lines()
+	if len(m.Items) == 1 && len(m.Items[0].Facts) > 0 && strings.HasPrefix(m.Subject, m.Items[0].Head) {
+		lines = slices.Clone(m.Items[0].Facts)
+	}
+	for _, a := range m.Acks {
+		lines = append(lines, "Acknowledge: "+a)
+	}
+	return lines
 }
