@@ -185,3 +185,18 @@ func answerJSON(ctx *fasthttp.RequestCtx, status int, v any) error {
 	answer(ctx, status, b)
 	return nil
 }
+
+// Problem is what an error of a Fleet says to who asked for something that cannot be;
+// ok is false when it is nobody's but the hub's.
+func Problem(err error) (message string, ok bool) {
+	var field *fieldError
+	if errors.As(err, &field) {
+		return field.Error(), true
+	}
+	for i := range problems {
+		if errors.Is(err, problems[i].err) {
+			return problems[i].message, true
+		}
+	}
+	return "", false
+}

@@ -36,6 +36,8 @@ type group struct {
 	Site     string
 	Since    time.Time
 	Ack      *messages.Ack
+	Silenced *messages.Silence
+	Scope    messages.Scope // that a silence of it would have
 	Members  []member
 	More     int
 	severity messages.Severity
@@ -52,12 +54,12 @@ type member struct {
 }
 
 func (d *Dashboard) attention(r *request) (a attention, err error) {
-	err = d.board.look(r.ctx, func() { a = d.board.attention(r.viewer) })
+	err = d.board.look(r.ctx, func() { a = d.board.attention(r.viewer, r.now) })
 	return a, err
 }
 
 // attention groups what is open. b.mu is held.
-func (b *board) attention(v viewer) (a attention) {
+func (b *board) attention(v viewer, now time.Time) (a attention) {
 	alarms, ids := make([]messages.Alarm, 0, len(b.alarms)), make(map[messages.IncidentID]bool)
 	for _, m := range b.alarms {
 		if v.customer == "" || m.CustomerID == v.customer {
@@ -79,14 +81,27 @@ func (b *board) attention(v viewer) (a attention) {
 	}
 	groups := groupsOf(alarms)
 	for i := range groups {
+		groups[i].Silenced = b.silencedBy(&groups[i], now)
 		groups[i].Name = string(groups[i].Customer)
 		if c, ok := b.customers[groups[i].Customer]; ok && c.DisplayName != "" {
 			groups[i].Name = c.DisplayName
 		}
 	}
+	sortGroups(groups)
 	a.More = max(len(groups)-maxGroups, 0)
 	a.Groups = groups[:len(groups)-a.More]
 	return a
+}
+
+// silencedBy is the silence that keeps a group quiet now; nil when none does. b.mu is held.
+func (b *board) silencedBy(g *group, now time.Time) *messages.Silence {
+	for i := range b.silences {
+		s := &b.silences[i].Silence
+		if s.Scope.Covers(g.Customer, g.Site, g.Host) && s.On(now) {
+			return s
+		}
+	}
+	return nil
 }
 
 // alarmOf is what a silent host is, before its alarm is known.
@@ -150,21 +165,36 @@ func groupsOf(alarms []messages.Alarm) []group {
 			}
 		}
 	}
-	slices.SortStableFunc(groups, func(a, b group) int {
-		acked := func(g *group) int {
-			if g.Ack != nil {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Or(cmp.Compare(acked(&a), acked(&b)), cmp.Compare(b.severity, a.severity), b.Since.Compare(a.Since))
-	})
+	sortGroups(groups)
 	return groups
 }
 
+// sortGroups puts what nobody knows of first, then the worst, then the newest.
+func sortGroups(groups []group) {
+	known := func(g *group) int {
+		if g.Ack != nil || g.Silenced != nil {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Or(cmp.Compare(known(&a), known(&b)), cmp.Compare(b.severity, a.severity), b.Since.Compare(a.Since))
+	})
+}
+
 func groupOf(a *messages.Alarm) group {
+	scope := a.Scope
+	switch {
+	case scope.Kind != "":
+	case a.HostID != "":
+		scope = messages.Scope{Kind: messages.ScopeHost, ID: string(a.HostID)}
+	case a.CustomerID != "":
+		scope = messages.Scope{Kind: messages.ScopeCustomer, ID: string(a.CustomerID)}
+	default:
+		scope = messages.Scope{Kind: messages.ScopeFleet}
+	}
 	return group{
-		Incident: a.ID, Title: a.Summary, Word: wordOf(a.Type), Tone: toneOfAlarm(a.Severity), Customer: a.CustomerID, Host: a.HostID,
+		Scope: scope, Incident: a.ID, Title: a.Summary, Word: wordOf(a.Type), Tone: toneOfAlarm(a.Severity), Customer: a.CustomerID, Host: a.HostID,
 		Site: a.Site, Since: a.OpenedAt, Ack: a.Ack, severity: a.Severity, mass: a.Type == messages.IncidentOpened,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"felhom.eu/hub/api"
 	"felhom.eu/messages"
 )
 
@@ -60,7 +61,8 @@ type board struct {
 	sorted    []*row // by id
 	customers map[messages.CustomerID]messages.Customer
 	alarms    []messages.Alarm
-	alarmed   bool // alarms are as they are in the store
+	silences  []api.SilenceView
+	alarmed   bool // both are as they are in the store
 	looked    time.Time
 	stop      func() // of the watch; nil: nothing is known
 	viewers   map[*watching]struct{}
@@ -149,6 +151,9 @@ func (b *board) readAlarms(ctx context.Context) error {
 		}
 		return ctx.Err()
 	})
+	if err == nil {
+		b.silences, err = b.hub.Silences(ctx)
+	}
 	b.alarmed = err == nil
 	return err
 }
@@ -225,10 +230,10 @@ func (b *board) apply(batch *messages.Batch) (stirred bool) {
 	for _, id := range batch.DelCustomers {
 		delete(b.customers, id)
 	}
-	if len(batch.Alarms) > 0 {
+	if len(batch.Alarms)+len(batch.PutSilences)+len(batch.DelSilences) > 0 {
 		b.alarmed, stirred = false, true
 	}
-	return stirred || len(batch.PutSilences)+len(batch.DelSilences) > 0
+	return stirred
 }
 
 // forget drops what is known; the next look reads it again. b.mu is held.
@@ -273,6 +278,7 @@ func (b *board) beat(now time.Time) (more bool) {
 
 // listQuery is what a list of hosts is asked for.
 type listQuery struct {
+	of         messages.CustomerID // all that there is to list is this customer's
 	customer   messages.CustomerID
 	site       string
 	phase      messages.Phase
@@ -287,7 +293,7 @@ type listQuery struct {
 type list struct {
 	rows    []row
 	matched int
-	total   int    // hosts that the viewer may see
+	total   int    // hosts that there are to list
 	counts  [4]int // of these, by phase
 	newest  int64  // contact
 	sites   []string
@@ -299,7 +305,7 @@ func (b *board) list(q *listQuery, v viewer) list {
 	var found []*row
 	sites := make(map[string]struct{})
 	for _, r := range b.sorted {
-		if v.customer != "" && r.id.Customer() != v.customer {
+		if !v.sees(r.id.Customer()) || q.of != "" && r.id.Customer() != q.of {
 			continue
 		}
 		l.total++

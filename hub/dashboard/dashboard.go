@@ -89,6 +89,25 @@ func (d *Dashboard) Pages() []api.Page {
 		{Method: "GET", Path: "/live", Serve: d.page(d.live)},
 		{Method: "GET", Path: "/assets/{version}/{file}", Public: true, Serve: d.page(d.asset)},
 		{Method: "POST", Path: "/theme", Own: true, Serve: d.page(d.theme)},
+		{Method: "GET", Path: "/hosts/{host_id}/reports/{report_id}", Serve: d.page(d.report)},
+		{Method: "GET", Path: "/customers", Serve: d.page(d.customers)},
+		{Method: "GET", Path: "/customers/{customer_id}", Serve: d.page(d.customer)},
+		{Method: "GET", Path: "/events", Serve: d.page(d.events)},
+		{Method: "GET", Path: "/deliveries", Serve: d.page(d.deliveries)},
+		{Method: "GET", Path: "/silences", Serve: d.page(d.silences)},
+		{Method: "GET", Path: "/settings", Serve: d.page(d.settings)},
+
+		{Method: "POST", Path: "/alarms/{incident_id}/acknowledge", Serve: d.page(d.act(d.acknowledge))},
+		{Method: "POST", Path: "/alarms/{incident_id}/unacknowledge", Serve: d.page(d.act(d.unacknowledge))},
+		{Method: "POST", Path: "/silences", Serve: d.page(d.act(d.addSilence))},
+		{Method: "POST", Path: "/silences/{silence_id}/end", Serve: d.page(d.act(d.endSilence))},
+		{Method: "POST", Path: "/routes/{route_id}/test", Serve: d.page(d.act(d.testRoute))},
+		{Method: "POST", Path: "/deliveries/{delivery_id}/retry", Serve: d.page(d.act(d.retryDelivery))},
+		{Method: "POST", Path: "/customers", Serve: d.page(d.act(d.addCustomer))},
+		{Method: "POST", Path: "/customers/{customer_id}/hosts", Serve: d.page(d.act(d.addHost))},
+		{Method: "POST", Path: "/customers/{customer_id}/block", Serve: d.page(d.act(d.block(true)))},
+		{Method: "POST", Path: "/customers/{customer_id}/unblock", Serve: d.page(d.act(d.block(false)))},
+		{Method: "POST", Path: "/hosts/{host_id}/rotate-key", Serve: d.page(d.act(d.rotateKey))},
 	}
 }
 
@@ -109,10 +128,13 @@ type viewer struct {
 	operator bool
 }
 
+// nobodys is no customer's id: who may see neither the fleet nor a customer sees nothing.
+const nobodys = "-"
+
 func viewerOf(p *auth.Principal) viewer {
 	v := viewer{name: p.Name(), csrf: p.CSRF, operator: p.May(auth.Change, "")}
 	if !p.May(auth.Read, "") {
-		v.customer = p.CustomerID
+		v.customer = messages.CustomerID(or(string(p.CustomerID), nobodys))
 	}
 	return v
 }
@@ -149,7 +171,13 @@ func (d *Dashboard) fail(r *request, err error) {
 		p = problemPage{404, "There is nothing here.", "It may have been removed, or the address has a mistake."}
 	case errors.Is(err, api.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		p = problemPage{503, "The hub cannot answer now.", "Nothing was changed. Try again in a moment."}
+	case errors.Is(err, errReadOnly):
+		p = problemPage{403, "You may look, but not change anything.", "Somebody with the role of an operator can."}
 	default:
+		if message, ok := api.Problem(err); ok {
+			p = problemPage{400, "That cannot be done.", message}
+			break
+		}
 		d.log.Error().Err(err).Msg("page failed")
 	}
 	r.ResetBody()
@@ -166,8 +194,10 @@ type frame struct {
 	Theme   string // auto, light, dark
 	Viewer  string
 	CSRF    string
-	Acts    bool // the viewer may change something
+	Acts    bool   // the viewer may change something
+	Done    string // what the last action came to
 	Here    string
+	Fleet   bool // the viewer may see every customer
 	Now     time.Time
 	Version string
 	Ready   bool
@@ -183,7 +213,8 @@ func (d *Dashboard) render(r *request, name, nav, title string, body any) error 
 	}
 	h := d.hub.Health()
 	f := frame{
-		Title: title, Nav: nav, Theme: themeOf(r), Viewer: r.viewer.name, CSRF: r.viewer.csrf, Acts: r.viewer.operator, Here: string(r.RequestURI()),
+		Title: title, Nav: nav, Theme: themeOf(r), Viewer: r.viewer.name, Acts: r.viewer.operator, CSRF: r.viewer.csrf,
+		Done: done[string(r.QueryArgs().Peek("done"))], Here: r.here(), Fleet: r.viewer.customer == "",
 		Now: r.now, Version: d.cfg.Version, Ready: h.Ready, Reason: h.Reason, Body: body,
 	}
 	block := "page"
@@ -201,6 +232,23 @@ func (d *Dashboard) render(r *request, name, nav, title string, body any) error 
 
 // secure says what is answered; the server has set the headers that keep it apart.
 func (r *request) secure(contentType string) { r.Response.Header.SetContentType(contentType) }
+
+// here is the page's address, without the word about the last action; of what a form
+// led to, the page that the form was on.
+func (r *request) here() string {
+	if r.IsPost() {
+		return r.field("back")
+	}
+	u, err := url.Parse(string(r.RequestURI()))
+	if err != nil {
+		return "/"
+	}
+	q := u.Query()
+	q.Del("done")
+	q.Del("part")
+	u.RawQuery = q.Encode()
+	return u.RequestURI()
+}
 
 //go:embed templates/*.html
 var templateFiles embed.FS

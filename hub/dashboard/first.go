@@ -21,6 +21,7 @@ type firstPage struct {
 // fleet is a list of hosts with its filters.
 type fleet struct {
 	Path      string // of the page that it is on
+	Of        messages.CustomerID
 	Rows      []hostRow
 	Total     int
 	Matched   int
@@ -109,9 +110,7 @@ func (d *Dashboard) first(r *request) error {
 // that is given.
 func (d *Dashboard) fleet(r *request, path string, of messages.CustomerID) (f fleet, err error) {
 	q, filter := readFilter(r)
-	if of != "" {
-		q.customer = of
-	}
+	q.of = of
 	var l list
 	err = d.board.look(r.ctx, func() {
 		l = d.board.list(q, r.viewer)
@@ -126,7 +125,7 @@ func (d *Dashboard) fleet(r *request, path string, of messages.CustomerID) (f fl
 	if err != nil {
 		return f, err
 	}
-	f.Path, f.Filter, f.Total, f.Matched, f.Sites, f.Newest = path, filter, l.total, l.matched, l.sites, at(l.newest)
+	f.Of, f.Path, f.Filter, f.Total, f.Matched, f.Sites, f.Newest = of, path, filter, l.total, l.matched, l.sites, at(l.newest)
 	f.page(q, len(l.rows))
 	f.head(l.counts)
 	return f, d.protect(r, f.Rows)

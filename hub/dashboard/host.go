@@ -88,7 +88,7 @@ func (d *Dashboard) fillHost(r *request, p *hostPage) error {
 		fresh.take(&p.State)
 		p.Row = d.board.show(&fresh)
 		p.Customer = d.board.customers[p.Host.CustomerID]
-		p.Groups = slices.DeleteFunc(d.board.attention(viewer{customer: p.Host.CustomerID}).Groups, func(g group) bool { return g.Host != id })
+		p.Groups = slices.DeleteFunc(d.board.attention(viewer{customer: p.Host.CustomerID}, r.now).Groups, func(g group) bool { return g.Host != id })
 	})
 	if err != nil {
 		return err

@@ -24,11 +24,11 @@ const (
 
 // watching is one open page.
 type watching struct {
-	viewer viewer
-	shown  map[messages.HostID]bool
-	news   chan []byte
-	once   sync.Once
-	gone   chan struct{}
+	scope messages.CustomerID // whose hosts are counted; "" is all of the fleet
+	shown map[messages.HostID]bool
+	news  chan []byte
+	once  sync.Once
+	gone  chan struct{}
 }
 
 func (w *watching) leave() { w.once.Do(func() { close(w.gone) }) }
@@ -77,7 +77,7 @@ func (b *board) patch(now time.Time, stirred bool) {
 	fresh := make(map[messages.HostID]hostNews)
 	bases := make(map[messages.CustomerID]*patch)
 	for w := range b.viewers {
-		bases[w.viewer.customer] = &patch{Now: now.UnixMilli(), Stir: stirred}
+		bases[w.scope] = &patch{Now: now.UnixMilli(), Stir: stirred}
 	}
 	for _, r := range b.sorted {
 		for scope, p := range bases {
@@ -92,7 +92,7 @@ func (b *board) patch(now time.Time, stirred bool) {
 		}
 	}
 	for w := range b.viewers {
-		p := *bases[w.viewer.customer]
+		p := *bases[w.scope]
 		for id := range w.shown {
 			if n, ok := fresh[id]; ok {
 				p.Hosts = append(p.Hosts, n)
@@ -143,9 +143,12 @@ func (b *board) close() {
 }
 
 // live is a page's stream of news about the hosts in h, which are ids with commas
-// between them.
+// between them, and of the counts of all hosts or those of one customer.
 func (d *Dashboard) live(r *request) error {
-	w := &watching{viewer: r.viewer, shown: make(map[messages.HostID]bool), news: make(chan []byte, viewerQueue), gone: make(chan struct{})}
+	w := &watching{scope: r.viewer.customer, shown: make(map[messages.HostID]bool), news: make(chan []byte, viewerQueue), gone: make(chan struct{})}
+	if of, err := messages.ParseCustomerID(string(r.QueryArgs().Peek("of"))); err == nil && r.viewer.sees(of) {
+		w.scope = of
+	}
 	for id := range strings.SplitSeq(string(r.QueryArgs().Peek("h")), ",") {
 		h, err := messages.ParseHostID(id)
 		if err == nil && r.viewer.sees(h.Customer()) && len(w.shown) < maxShown {

@@ -13,30 +13,35 @@ import (
 
 // words are what templates may call. None of them marks anything as safe.
 var words = template.FuncMap{
-	"asset":    func(name string) string { return "/assets/" + assetVersion + "/" + name },
-	"age":      age,
-	"ago":      ago,
-	"bytes":    bytesOf,
-	"stamp":    stamp,
-	"iso":      iso,
-	"clock":    func(t time.Time) string { return t.UTC().Format("15:04") },
-	"percent":  percentWord,
-	"seconds":  func(s *int64) string { return age(time.Duration(*s) * time.Second) },
-	"useconds": func(s uint64) string { return age(time.Duration(min(s, 1<<32)) * time.Second) },
-	"kind":     kindWord,
-	"human":    func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
-	"plural":   plural,
-	"dict":     dict,
-	"share":    share,
-	"ratio":    ratioOf,
-	"level":    levelOf,
-	"short":    short,
-	"event":    toneOfEvent,
-	"word":     wordOf,
-	"chain":    toneOfProtection,
-	"link":     toneOfLink,
-	"good":     toneOfHealth,
-	"add":      func(a, b int) int { return a + b },
+	"asset":     func(name string) string { return "/assets/" + assetVersion + "/" + name },
+	"age":       age,
+	"ago":       ago,
+	"bytes":     bytesOf,
+	"stamp":     stamp,
+	"iso":       iso,
+	"clock":     func(t time.Time) string { return t.UTC().Format("15:04") },
+	"percent":   percentWord,
+	"percent32": func(ratio float32) string { return percentWord(float64(ratio)) },
+	"seconds":   func(s *int64) string { return age(time.Duration(*s) * time.Second) },
+	"useconds":  func(s uint64) string { return age(time.Duration(min(s, 1<<32)) * time.Second) },
+	"kind":      kindWord,
+	"human":     func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
+	"plural":    plural,
+	"dict":      dict,
+	"share":     share,
+	"ratio":     ratioOf,
+	"level":     levelOf,
+	"short":     short,
+	"event":     toneOfEvent,
+	"word":      wordOf,
+	"chain":     toneOfProtection,
+	"link":      toneOfLink,
+	"good":      toneOfHealth,
+	"scope":     scopeWord,
+	"of":        func(n [4]int, phase int) int { return n[phase] },
+	"time":      func(nanos int64) time.Time { return at(nanos) },
+	"store":     func(n int64) string { return bytesOf(uint64(max(n, 0))) },
+	"add":       func(a, b int) int { return a + b },
 }
 
 // dict gives a template more than one argument.
@@ -248,6 +253,15 @@ func toneOfHealth(word string) string {
 		return "stale"
 	}
 	return "down"
+}
+
+// availabilityWord is a ratio with as many decimals as tell it from 100 %; it never
+// rounds up to what it is not.
+func availabilityWord(ratio float64) string {
+	if ratio >= 1 {
+		return "100 %"
+	}
+	return fmt.Sprintf("%.3f %%", math.Floor(ratio*1e5)/1e3)
 }
 
 // worstProtection is the state that a list of guests is as good as; "" when there are none.

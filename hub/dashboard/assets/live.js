@@ -11,7 +11,8 @@
 	function open() {
 		close();
 		if (document.hidden || !document.querySelector("[data-part]")) return;
-		stream = new EventSource("/live?h=" + encodeURIComponent(shown().slice(0, 60).join(",")));
+		const fleet = document.querySelector("[data-of]"), of = fleet && fleet.dataset.of;
+		stream = new EventSource("/live?" + (of ? "of=" + of + "&" : "") + "h=" + shown().slice(0, 60).join(","));
 		stream.onmessage = e => take(JSON.parse(e.data));
 		stream.onopen = () => { link.textContent = "Live"; };
 		stream.onerror = () => {
