@@ -202,6 +202,7 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 		WithCompression(options.None).
 		WithBlockCacheSize(0).                                // blocks are mapped as they are
 		WithChecksumVerificationMode(options.NoVerification). // guard does it
+		WithVerifyValueChecksum(true).                        // or it trusts damaged lengths: it panics, or keeps a lock that Close waits for
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
 	if db.o.tune != nil {

@@ -154,14 +154,7 @@ func used(t *testing.T, path string) []byte {
 	return bytes.TrimRight(b, "\x00")
 }
 
-func overwrite(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	return errors.Join(err, f.Close())
-}
+func overwrite(path string, b []byte) error { return overwriteAt(path, b, 0) }
 
 type fault struct {
 	name  string

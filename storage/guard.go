@@ -54,10 +54,11 @@ func guard(dir string, must bool, o badger.Options) error {
 	if err != nil {
 		return err
 	}
-	reach, whole, err := goOn(files.logs, reach)
+	logs, err := readLogs(files.logs)
 	if err != nil {
 		return err
 	}
+	reach, whole := goOn(logs, reach)
 	if !whole && must {
 		return refuse(dir, fmt.Sprintf("a log is missing or empty that held what follows version %d", reach))
 	}
@@ -73,14 +74,14 @@ func guard(dir string, must bool, o badger.Options) error {
 			return refuse(dir, fmt.Sprintf("the MANIFEST lost its end: it does not name table %d", id))
 		}
 	}
-	return files.finish()
+	return files.finish(logs)
 }
 
 // files is what lies in a Badger's directory, by name.
 type files struct {
 	tables []uint64 // ids
 	logs   []string // of memtables, oldest first
-	values []string // value logs
+	values []string // value logs, oldest first
 }
 
 func filesIn(dir string) (f files, err error) {
@@ -103,8 +104,9 @@ func filesIn(dir string) (f files, err error) {
 			f.values = append(f.values, path)
 		}
 	}
-	// Names have leading zeros, up to a point.
-	slices.SortStableFunc(f.logs, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	for _, paths := range [][]string{f.logs, f.values} { // names have leading zeros, up to a point
+		slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	}
 	return f, nil
 }
 
@@ -114,7 +116,11 @@ func (f files) hold() bool { return len(f.tables)+len(f.logs)+len(f.values) > 0 
 // Badger makes a file and then gives it its size, and takes the size away
 // before it removes one; it refuses to open what a kill leaves in between.
 // They are not removed, so that the number of a value log is not given again.
-func (f files) finish() error {
+//
+// The logs that Badger looks through at its start are cut where it would cut
+// them, behind the last whole transaction: it believes whatever lengths follow,
+// takes gigabytes of memory for them, or panics.
+func (f files) finish(logs []span) error {
 	for _, path := range slices.Concat(f.logs, f.values) {
 		info, err := os.Stat(path)
 		if err == nil && info.Size() == 0 {
@@ -122,6 +128,15 @@ func (f files) finish() error {
 		}
 		if err != nil {
 			return fmt.Errorf("finish a log: %w", err)
+		}
+	}
+	newest, err := readLogs(f.values[max(0, len(f.values)-1):])
+	if err != nil {
+		return err
+	}
+	for _, l := range slices.Concat(logs, newest) {
+		if err := l.cut(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -26,25 +26,37 @@ const (
 
 // span is the versions that a log holds, from the first to the last; none when
 // last is zero.
-type span struct{ first, last uint64 }
+type span struct {
+	path        string
+	first, last uint64
+	end         int64 // of the last whole transaction, in bytes
+	size        int64
+}
 
 // goOn follows the logs from where the tables end, and returns how far tables
 // and logs reach without a gap, and whether that is all.
-func goOn(logs []string, reach uint64) (_ uint64, whole bool, err error) {
-	for _, path := range logs {
-		s, err := spanOf(path)
-		if err != nil {
-			return 0, false, err
-		}
+func goOn(logs []span, reach uint64) (_ uint64, whole bool) {
+	for _, s := range logs {
 		if s.last == 0 {
 			continue
 		}
 		if s.first > reach+1 {
-			return reach, false, nil
+			return reach, false
 		}
 		reach = max(reach, s.last)
 	}
-	return reach, true, nil
+	return reach, true
+}
+
+func readLogs(paths []string) (logs []span, err error) {
+	for _, path := range paths {
+		s, err := spanOf(path)
+		if err != nil {
+			return nil, err
+		}
+		logs = append(logs, s)
+	}
+	return logs, nil
 }
 
 func spanOf(path string) (span, error) {
@@ -53,19 +65,22 @@ func spanOf(path string) (span, error) {
 		return span{}, fmt.Errorf("look at a log: %w", err)
 	}
 	if info.Size() <= logHeader {
-		return span{}, nil
+		return span{path: path, size: info.Size(), end: info.Size()}, nil
 	}
 	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return span{}, fmt.Errorf("read log %s: %w", path, err)
 	}
 	s := readSpan(f.Data[logHeader:])
+	s.path, s.size = path, info.Size()
+	s.end += logHeader
 	return s, f.Close(-1)
 }
 
 // readSpan reads whole transactions up to the first that is not, as Badger
-// does.
+// does. Paths, sizes and the log's header are not its business.
 func readSpan(b []byte) (s span) {
+	all := len(b)
 	for {
 		e, rest, err := cutEntry(b)
 		if err != nil {
@@ -82,7 +97,19 @@ func readSpan(b []byte) (s span) {
 			s.first = version
 		}
 		s.last, b = version, rest
+		s.end = int64(all - len(rest))
 	}
+}
+
+// cut ends a log behind its last whole transaction.
+func (s span) cut() error {
+	if s.end == s.size {
+		return nil
+	}
+	if err := os.Truncate(s.path, s.end); err != nil {
+		return fmt.Errorf("cut log: %w", err)
+	}
+	return nil
 }
 
 // logEntry is what there is to know of an entry.
