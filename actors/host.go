@@ -120,7 +120,7 @@ func (h *Host) report(m *record) {
 	w.next = h.state
 	v, events := onReport(&w.next, &m.sum, now)
 	if v == repeat {
-		h.again(w, m, events)
+		h.again(w, m, events, now)
 		return
 	}
 	if v == fresh {
@@ -133,8 +133,11 @@ func (h *Host) report(m *record) {
 	if m.sum.ReportedAt != 0 {
 		w.stored.ReportedAt = time.Unix(0, m.sum.ReportedAt)
 	}
+	if m.sum.SentAt != 0 {
+		w.stored.SentAt = time.Unix(0, m.sum.SentAt)
+	}
 	w.report, w.events = &w.stored, events
-	if v == fresh && h.remarkable(&m.sum, now) {
+	if v == fresh && remarkable(&h.state, &m.sum, h.hub.book.of(h.state.ID), now) {
 		h.study(w, &studied{now: now, facts: factsHash(&m.sum, h.hub.book.of(h.state.ID)), body: m.body})
 		return
 	}
@@ -142,13 +145,14 @@ func (h *Host) report(m *record) {
 }
 
 // again is a report that is stored already. It may be a contact all the same.
-func (h *Host) again(w *hostWrite, m *record, events []messages.Event) {
+func (h *Host) again(w *hostWrite, m *record, events []messages.Event, now Moment) {
 	h.hub.stats.Repeats.Add(1)
 	if w.next.ContactHeard == h.state.ContactHeard && w.next.Voice == h.state.Voice {
 		m.answer(nil)
 		return
 	}
 	w.events = events
+	w.trace = &messages.Trace{Kind: messages.TraceRepeat, At: now.Wall, HostID: h.state.ID, Report: m.sum}
 	h.commit(w)
 }
 
@@ -179,6 +183,7 @@ func (h *Host) goodbye(m *farewell) {
 	}
 	w := &hostWrite{next: next, asked: m}
 	w.events = events
+	w.trace = &messages.Trace{Kind: messages.TraceGoodbye, At: now.Wall, HostID: h.state.ID, Goodbye: m.goodbye}
 	h.commit(w)
 }
 

@@ -46,12 +46,11 @@ func factsHash(sum *messages.Summary, t *rules.Thresholds) uint64 {
 }
 
 // remarkable reports whether a report says something new to the rules, or time has.
-func (h *Host) remarkable(sum *messages.Summary, now Moment) bool {
+func remarkable(s *messages.HostState, sum *messages.Summary, t *rules.Thresholds, now Moment) bool {
 	if sum.FactsHash == 0 {
 		return false
 	}
-	due := h.state.FactsDue
-	return factsHash(sum, h.hub.book.of(h.state.ID)) != h.state.FactsHash || due != 0 && now.Wall.Unix() >= int64(due)
+	return factsHash(sum, t) != s.FactsHash || s.FactsDue != 0 && now.Wall.Unix() >= int64(s.FactsDue)
 }
 
 // study reads the host's standing for a write on its way. A host that was never
@@ -118,26 +117,33 @@ func (h *Host) resume(waiting []any) {
 // judge adds to a write what the rules make of its report.
 func (h *Host) judge(s *studied) {
 	w := s.write
-	report, err := messages.DecodeFacts(s.body)
-	if err != nil { // Scan took the same body: a bug, but not the host's
-		h.hub.log.Error().Err(err).Str("host", string(h.state.ID)).Msg("report not decoded")
-		h.commit(w)
-		return
-	}
-	findings, due := rules.Judge(&s.standing, rules.Report{
-		Report: &report, Thresholds: h.hub.book.of(h.state.ID), Incident: newIncident,
-		Now: s.now.Wall, Skew: time.Duration(w.next.SkewSecs) * time.Second,
-	})
 	told := news(w.events)
-	for i := range findings {
-		told.found(&w.next, &findings[i], s.now)
-	}
-	w.events, w.standing = told, &s.standing
-	w.next.FactsHash, w.next.FactsDue = s.facts, 0
-	if !due.IsZero() {
-		w.next.FactsDue = uint32(due.Unix())
+	if err := told.judged(&w.next, &s.standing, s.body, s.facts, h.hub.book.of(h.state.ID), s.now, newIncident); err != nil {
+		h.hub.log.Error().Err(err).Str("host", string(h.state.ID)).Msg("report not decoded")
+	} else {
+		w.events, w.standing = told, &s.standing
 	}
 	h.commit(w)
+}
+
+// judged is what the rules make of a report, in the host's state, its standing and what
+// is told. An error is a bug, as Scan took the same body, and changes nothing.
+func (n *news) judged(s *messages.HostState, standing *messages.Standing, body []byte, facts uint64, t *rules.Thresholds, now Moment, incident func() messages.IncidentID) error {
+	report, err := messages.DecodeFacts(body)
+	if err != nil {
+		return err
+	}
+	findings, due := rules.Judge(standing, rules.Report{
+		Report: &report, Thresholds: t, Incident: incident, Now: now.Wall, Skew: time.Duration(s.SkewSecs) * time.Second,
+	})
+	for i := range findings {
+		n.found(s, &findings[i], now)
+	}
+	s.FactsHash, s.FactsDue = facts, 0
+	if !due.IsZero() {
+		s.FactsDue = uint32(due.Unix())
+	}
+	return nil
 }
 
 // rejudge looks at the newest report again, as its settings have changed. A host

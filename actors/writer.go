@@ -55,6 +55,7 @@ type write struct {
 	outage     *messages.Outage
 	controller *messages.ControllerState // Last as of state
 	events     []messages.Event          // ids and sequences are set by the writer
+	trace      *messages.Trace           // of what is in no report
 	seal       *messages.Delivery
 	more       *messages.Batch // everything else, merged as it is
 	order      bookOrder       // decided when the batch is cut,
@@ -101,8 +102,9 @@ type Writer struct {
 	pending []*write
 	assigned,
 	durable mark
-	writing  bool // a batch is under way
-	full     bool // the last batch was refused for want of space
+	traced   messages.Trace // the newest of the clocks; zero: none since the start
+	writing  bool           // a batch is under way
+	full     bool           // the last batch was refused for want of space
 	drainers []chan struct{}
 	log      zerolog.Logger
 }
@@ -209,7 +211,7 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 // fail goes back to what is durable, and only then answers: who looks into the
 // store on a bad answer finds it at rest.
 func (w *Writer) fail(c *actor.Context, b *cut, err error) {
-	w.assigned = w.durable
+	w.assigned, w.traced = w.durable, messages.Trace{}
 	w.outbox.reset()
 	if !errors.Is(err, messages.ErrFull) {
 		w.hub.watch.fatal(fmt.Errorf("write batch %d: %w", b.Sequence, err))
@@ -240,6 +242,9 @@ func (w *Writer) cut() *cut {
 	w.assigned.batch++
 	b.Sequence, b.At = w.assigned.batch, now.Wall
 	b.Ledger = messages.Ledger{Listened: now.At, At: now.Wall}
+	if t, parted := traceClocks(w.traced, now); parted {
+		w.traced, b.Traces = t, append(b.Traces, t)
+	}
 	if s, due := w.months.begins(now); due {
 		b.Months = []messages.MonthStart{s}
 	}
@@ -323,6 +328,9 @@ func (w *Writer) add(b *cut, m *write) {
 		e.ID, e.Sequence = messages.EventID(w.ids.next(b.At)), w.assigned.event
 		b.Events = append(b.Events, e)
 		w.tell(e, b.At)
+	}
+	if m.trace != nil {
+		b.Traces = append(b.Traces, *m.trace)
 	}
 	if m.seal != nil {
 		w.outbox.seal(*m.seal)

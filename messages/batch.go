@@ -31,6 +31,7 @@ type Batch struct {
 	Months      []MonthStart
 	Outages     []Outage
 	Alarms      []Alarm // put; one that is closed with nothing pending is removed
+	Traces      []Trace
 
 	PutCustomers   []Customer
 	PutHosts       []Host
@@ -67,6 +68,7 @@ type StoredReport struct {
 	Controller ControllerName // zero of a host's
 	ReceivedAt time.Time
 	ReportedAt time.Time // agent's clock; zero when it did not say
+	SentAt     time.Time // the request's Date header; zero when it had none
 	Previous   ReportRef // the report of the same host or controller stored before this one
 	Older      bool      // came after a newer one: history only, never the host's state
 	Figures    Figures

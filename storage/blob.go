@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -279,6 +280,10 @@ func (e *encoder) report(r *messages.StoredReport) {
 	e.ref(r.Previous)
 	e.bool(r.Older)
 	e.figures(&r.Figures)
+	if !r.SentAt.IsZero() { // a Date header has whole seconds: two bytes
+		e.int(r.SentAt.Unix() - r.ReceivedAt.Unix())
+		e.uint(uint64(r.SentAt.Nanosecond()))
+	}
 }
 
 func (d *decoder) report() messages.StoredReport {
@@ -294,5 +299,8 @@ func (d *decoder) report() messages.StoredReport {
 	r.Previous = d.ref()
 	r.Older = d.bool()
 	r.Figures = d.figures()
+	if d.more() {
+		r.SentAt = time.Unix(r.ReceivedAt.Unix()+d.int(), int64(d.upTo(uint64(time.Second-1)))).UTC()
+	}
 	return r
 }

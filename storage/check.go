@@ -121,6 +121,8 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).rules)
 	case prefixAlarm:
 		return tally(nil, key, value, (*decoder).alarm)
+	case prefixTrace:
+		return tally(nil, key, value, (*decoder).trace)
 	case prefixSilence:
 		return tally(nil, key, value, (*decoder).silence)
 	case prefixToken:

@@ -44,6 +44,7 @@
 //	r       route id                        Route                     until DelRoutes
 //	a       incident id                     Alarm                     until it has ended and was told
 //	q       silence id                      Silence                   until DelSilences
+//	j       be32 day, be64 batch, be32 n    Trace                     as the day's history
 //	e       event id                        Event                     for ever
 //	f       host id, 0, event id            – (events of a host)      as the event
 //	o       customer id, 0, event id        – (events of a customer)  as the event

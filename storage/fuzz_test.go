@@ -43,6 +43,7 @@ func records() map[string]mutation.Target {
 		"Delivery":  record(delivery, (*encoder).delivery, (*decoder).delivery, sampleDelivery, messages.Delivery{}),
 		"Alarm":     record(textKey(prefixAlarm, "I"), (*encoder).alarm, (*decoder).alarm, sampleAlarm, messages.Alarm{}),
 		"Silence":   record(textKey(prefixSilence, "S"), (*encoder).silence, (*decoder).silence, sampleSilence, messages.Silence{}),
+		"Trace":     record(traceKey(1, 2, 3), (*encoder).trace, (*decoder).trace, append(sampleTraces, messages.Trace{Kind: messages.TraceClock})...),
 		"Meta":      record(metaKey, (*encoder).meta, (*decoder).meta, meta{}, meta{1, start, messages.Ledger{Listened: 2, At: start}, 3, "E", 4, 5}),
 		"RollUpRow": record([]byte("2h"), func(e *encoder, s *[]slot) { e.slots(*s) },
 			func(d *decoder, _ []byte) []slot { return d.slots(messages.ResolutionTwoHours.Slots()) }, sampleDay().slots(messages.ResolutionTwoHours, nil)),

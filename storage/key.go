@@ -33,6 +33,7 @@ const (
 	prefixSilence    = 'q'
 	prefixMonth      = 'y'
 	prefixOutage     = 'v'
+	prefixTrace      = 'j'
 )
 
 var metaKey = []byte{prefixMeta}

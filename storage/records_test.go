@@ -53,7 +53,7 @@ var (
 		CreatedAt: start, StartsAt: start.Add(1), EndsAt: start.Add(2), Schedule: "0 3 * * 0", TimeZone: "Europe/Budapest", DurationSeconds: 7200}
 	sampleGuest = messages.GuestRecord{HostID: "acme-0000000a", VMID: 100, Kind: "lxc", DisplayName: "web", Status: "running",
 		ControllerVersion: "2", FirstSeenAt: start, LastSeenAt: start.Add(1), APIKeyHash: &messages.KeyHash{4}, DesiredSpec: json.RawMessage(`{}`)}
-	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1),
+	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1), SentAt: start.Add(-5 * time.Second),
 		Previous: messages.ReportRef{Day: 1, Batch: 2, Entry: 3}, Older: true, Figures: sampleState.Figures, Body: []byte("{}")}
 )
 

@@ -228,6 +228,9 @@ func (db *DB) finishDrop(day uint32, through uint64) error {
 	}
 	w := batchWriter{db: db, txn: db.state.NewTransaction(true)}
 	defer w.txn.Discard()
+	if err := w.drop(tracesKey(day)); err != nil {
+		return err
+	}
 	if err := w.put(dropKey(day), func(e *encoder) { e.uint(through) }); err != nil {
 		return err
 	}

@@ -188,6 +188,7 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.Events, w.nextEvent) },
 		func() error { return w.deliveries(b.Deliveries) },
 		func() error { return every(b.Alarms, w.putAlarm) },
+		func() error { return w.traces(b.Traces) },
 		func() error { return every(b.PutSilences, w.putSilence) },
 		func() error { return every(b.DelRoutes, w.delRoute) },
 		func() error { return every(b.DelTokens, w.delToken) },

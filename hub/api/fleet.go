@@ -16,6 +16,7 @@ var (
 	ErrInUse       = errors.New("still in use")
 	ErrUnknownHost = errors.New("unknown host")
 	ErrTooMany     = errors.New("too many")
+	ErrBusy        = errors.New("at work")
 	// ErrTokenRefused is returned for an enrolment token that is unknown, expired,
 	// used up, or for other machines.
 	ErrTokenRefused = errors.New("enrolment token refused")
@@ -127,6 +128,10 @@ type Fleet interface {
 	// Deliveries are newest first; before is exclusive.
 	Deliveries(ctx context.Context, f DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
 	RetryDelivery(ctx context.Context, id messages.DeliveryID) error // ErrNotFound
+
+	// Replay runs the past through the rules and tells it line by line; an error of line
+	// ends it. ErrBusy, InvalidField.
+	Replay(ctx context.Context, q messages.ReplayQuery, line func(messages.ReplayLine) error) error
 
 	// Backup streams a consistent copy of the store to w.
 	Backup(ctx context.Context, w io.Writer) error

@@ -42,6 +42,7 @@ type fakeFleet struct {
 	record     func(*messages.Summary, []byte) (Receipt, error)
 	err        error // what every other method answers
 	backupFunc func(io.Writer) error
+	replayFunc func(messages.ReplayQuery, func(messages.ReplayLine) error) error
 }
 
 func newFakeFleet() *fakeFleet {
@@ -424,6 +425,13 @@ func (f *fakeFleet) RetryDelivery(_ context.Context, id messages.DeliveryID) err
 func (f *fakeFleet) Backup(_ context.Context, w io.Writer) error {
 	if f.backupFunc != nil {
 		return f.backupFunc(w)
+	}
+	return f.err
+}
+
+func (f *fakeFleet) Replay(_ context.Context, q messages.ReplayQuery, line func(messages.ReplayLine) error) error {
+	if f.replayFunc != nil {
+		return f.replayFunc(q, line)
 	}
 	return f.err
 }

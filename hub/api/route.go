@@ -119,6 +119,7 @@ var routes = []route{
 	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
 
 	{"GET", "/api/v1/admin/backup", forOperators, (*Server).backup},
+	{"POST", "/api/v1/admin/replay", forOperators, (*Server).replay},
 
 	{"GET", "/healthz", forAll, (*Server).healthz},
 	{"GET", "/readyz", forAll, (*Server).readyz},

@@ -32,6 +32,8 @@ type fleet struct {
 	send  sender
 	needs surveys
 	keys  sync.Mutex // from reading a host's keys to the order that changes them
+
+	replaying sync.Mutex // one replay at a time
 }
 
 // Record implements api.Reporter.
