@@ -352,7 +352,7 @@ func (p *player) then(routes []messages.Route) (ds []messages.Delivery, removed 
 		known[r.ID] = true
 	}
 	for before := messages.DeliveryID(""); ; {
-		page, err := p.db.Deliveries("", before, 1000)
+		page, err := p.db.Deliveries(storage.DeliveryFilter{}, before, 1000)
 		if err != nil {
 			return nil, 0, err
 		}
