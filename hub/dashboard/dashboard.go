@@ -88,6 +88,7 @@ func (d *Dashboard) Pages() []api.Page {
 		{Method: "GET", Path: "/hosts/{host_id}/series", Serve: d.page(d.series)},
 		{Method: "GET", Path: "/live", Serve: d.page(d.live)},
 		{Method: "GET", Path: "/assets/{version}/{file}", Public: true, Serve: d.page(d.asset)},
+		{Method: "GET", Path: "/favicon.ico", Public: true, Serve: d.page(d.icon)},
 		{Method: "POST", Path: "/theme", Own: true, Serve: d.page(d.theme)},
 		{Method: "GET", Path: "/hosts/{host_id}/reports/{report_id}", Serve: d.page(d.report)},
 		{Method: "GET", Path: "/customers", Serve: d.page(d.customers)},
@@ -301,6 +302,12 @@ func (d *Dashboard) asset(r *request) error {
 	api.Immutable(r.RequestCtx)
 	r.Response.SetBodyRaw(b)
 	return nil
+}
+
+// icon is for pages that name none, which browsers look for here.
+func (d *Dashboard) icon(r *request) error {
+	r.params = [3]string{assetVersion, "icon.svg"}
+	return d.asset(r)
 }
 
 // theme remembers whether a browser wants the pages light or dark.
