@@ -1,29 +1,51 @@
 package notify
 
 import (
+	"context"
 	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"net"
 	"net/mail"
 	"strings"
 	"testing"
 	"time"
+
+	"felhom.eu/hub/notify/notifytest"
+	"felhom.eu/messages"
 )
 
 const mailRoute = "smtp://me:sEcReTpass@mail.example.com:587/?from=felhom@example.com&fromname=Felhom&to=ops@example.org,more+tag@example.org&skiptlsverify=yes"
 
+// withTLS is a mail server that knows STARTTLS.
+func withTLS(t *testing.T) *notifytest.MailServer {
+	return &notifytest.MailServer{Certificate: &newWorld(t, contented).TLS.Certificates[0]}
+}
+
+// mailSender starts a mail server and makes a sender whose every connection goes there.
+func mailSender(t *testing.T, m *notifytest.MailServer, o Options) *Sender {
+	address := m.Start(t)
+	s := New(o)
+	s.options.Place.ExternalURL = "https://hub.example.com"
+	s.options.Place.Customer = func(messages.CustomerID) string { return "Acme Dental" }
+	s.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return s.dialer.DialContext(ctx, network, address)
+	}
+	return s
+}
+
 // A mail comes through STARTTLS and a login, with dots that are no ends, in two
 // parts that say the same, and nothing of a name in its header but the subject.
 func TestMail(t *testing.T) {
-	server := newMailServer(t, nil)
+	server := withTLS(t)
 	d, events := outage(hostile)
 	events[1].Detail.Reason = ".\r\n.hidden"
-	r := server.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(mailRoute), d, events)
-	if !r.OK || len(server.mails) != 1 || len(server.logins) != 1 || server.secured != 1 {
-		t.Fatalf("%+v: %d mails, logins %q, %d times TLS", r, len(server.mails), server.logins, server.secured)
+	r := mailSender(t, server, Options{AllowPrivate: true}).Send(t.Context(), routeTo(mailRoute), d, events)
+	if !r.OK || len(server.Mails()) != 1 || len(server.Logins()) != 1 || server.Secured() != 1 {
+		t.Fatalf("%+v: %d mails, logins %q, %d times TLS", r, len(server.Mails()), server.Logins(), server.Secured())
 	}
-	raw := server.mails[0]
+	raw := server.Mails()[0]
 	for _, line := range strings.Split(raw, "\n") {
 		if strings.HasPrefix(line, ".") && !strings.HasPrefix(line, "..") {
 			t.Errorf("a dot was not stuffed: %q", line)
@@ -71,8 +93,9 @@ func parts(t *testing.T, m *mail.Message) {
 
 // What a server says is tried again or not, and the same mail is sent again.
 func TestMailIsTriedAgain(t *testing.T) {
-	server := newMailServer(t, func(m *mailServer) { m.refuse = []string{"451 4.3.0 later", "554 5.7.1 spam: sEcReTpass"} })
-	s := server.sender(Options{AllowPrivate: true})
+	server := withTLS(t)
+	server.Refuse = []string{"451 4.3.0 later", "554 5.7.1 spam: sEcReTpass"}
+	s := mailSender(t, server, Options{AllowPrivate: true})
 	d, events := outage("")
 	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); r.OK || r.Permanent || r.Status != 451 {
 		t.Errorf("451: %+v", r)
@@ -82,20 +105,20 @@ func TestMailIsTriedAgain(t *testing.T) {
 		t.Errorf("554: %+v", r)
 	}
 	told(t, "smtp", r)
-	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); !r.OK || len(server.mails) != 1 {
-		t.Errorf("250: %+v, %d mails", r, len(server.mails))
+	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); !r.OK || len(server.Mails()) != 1 {
+		t.Errorf("250: %+v, %d mails", r, len(server.Mails()))
 	}
-	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); !r.OK || server.mails[0] != server.mails[1] {
+	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); !r.OK || server.Mails()[0] != server.Mails()[1] {
 		t.Errorf("the same delivery, another mail: %+v", r)
 	}
 }
 
 // A wrong password is for good, and is not told.
 func TestMailLoginRefused(t *testing.T) {
-	server := newMailServer(t, nil)
+	server := withTLS(t)
 	d, events := outage("")
-	r := server.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(strings.Replace(mailRoute, "sEcReTpass", "sEcReTwrong", 1)), d, events)
-	if r.OK || !r.Permanent || r.Status != 535 || len(server.mails) != 0 {
+	r := mailSender(t, server, Options{AllowPrivate: true}).Send(t.Context(), routeTo(strings.Replace(mailRoute, "sEcReTpass", "sEcReTwrong", 1)), d, events)
+	if r.OK || !r.Permanent || r.Status != 535 || len(server.Mails()) != 0 {
 		t.Errorf("%+v", r)
 	}
 	told(t, "smtp", r)
@@ -106,10 +129,10 @@ func TestMailLoginRefused(t *testing.T) {
 
 // A server is asked who it is, unless the URL says not to.
 func TestMailServerIsVerified(t *testing.T) {
-	server := newMailServer(t, nil)
+	server := withTLS(t)
 	d, events := outage("")
-	r := server.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(strings.Replace(mailRoute, "&skiptlsverify=yes", "", 1)), d, events)
-	if r.OK || r.Permanent || len(server.logins) > 0 || !strings.Contains(r.Text, "certificate") {
+	r := mailSender(t, server, Options{AllowPrivate: true}).Send(t.Context(), routeTo(strings.Replace(mailRoute, "&skiptlsverify=yes", "", 1)), d, events)
+	if r.OK || r.Permanent || len(server.Logins()) > 0 || !strings.Contains(r.Text, "certificate") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -117,13 +140,13 @@ func TestMailServerIsVerified(t *testing.T) {
 // A login never goes over the wire in the clear; without one, mail goes as the
 // server can.
 func TestMailWithoutTLS(t *testing.T) {
-	server := newMailServer(t, func(m *mailServer) { m.plain = true })
-	s := server.sender(Options{AllowPrivate: true})
+	server := &notifytest.MailServer{}
+	s := mailSender(t, server, Options{AllowPrivate: true})
 	d, events := outage("")
-	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); r.OK || len(server.logins) > 0 {
+	if r := s.Send(t.Context(), routeTo(mailRoute), d, events); r.OK || len(server.Logins()) > 0 {
 		t.Errorf("logged in without TLS: %+v", r)
 	}
-	if r := s.Send(t.Context(), routeTo(strings.Replace(mailRoute, "me:sEcReTpass@", "", 1)), d, events); !r.OK || server.secured != 0 {
+	if r := s.Send(t.Context(), routeTo(strings.Replace(mailRoute, "me:sEcReTpass@", "", 1)), d, events); !r.OK || server.Secured() != 0 {
 		t.Errorf("without a login: %+v", r)
 	}
 }
@@ -131,15 +154,15 @@ func TestMailWithoutTLS(t *testing.T) {
 // A server that hangs or never stops talking costs one try a bounded time.
 func TestMailServersThatHangOrFlood(t *testing.T) {
 	d, events := outage("")
-	hangs := newMailServer(t, func(m *mailServer) { m.hang = true })
+	hangs := &notifytest.MailServer{Hang: true}
 	ctx, cancel := contextFor(t, 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if r := hangs.sender(Options{AllowPrivate: true}).Send(ctx, routeTo(mailRoute), d, events); r.OK || r.Permanent || time.Since(start) > 3*time.Second {
+	if r := mailSender(t, hangs, Options{AllowPrivate: true}).Send(ctx, routeTo(mailRoute), d, events); r.OK || r.Permanent || time.Since(start) > 3*time.Second {
 		t.Errorf("hangs: %+v after %s", r, time.Since(start))
 	}
-	floods := newMailServer(t, func(m *mailServer) { m.flood = true })
-	r := floods.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(mailRoute), d, events)
+	floods := &notifytest.MailServer{Flood: true}
+	r := mailSender(t, floods, Options{AllowPrivate: true}).Send(t.Context(), routeTo(mailRoute), d, events)
 	if r.OK || r.Permanent || len(r.Text) > maxAnswer || !strings.Contains(r.Text, errTalksTooMuch.Error()) {
 		t.Errorf("floods: %d bytes: %+v", len(r.Text), r)
 	}

@@ -3,7 +3,6 @@ package notify
 import (
 	"encoding/base64"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -21,15 +20,41 @@ const (
 // an error or an answer that a far end made of it, in any of the forms that it may
 // have there.
 func scrub(text string, r messages.Route) string {
-	secrets := secretsOf(r)
-	if text == "" || len(secrets) == 0 {
-		return text
+	if text == "" {
+		return ""
 	}
-	quoted := make([]string, len(secrets))
-	for i, s := range secrets {
-		quoted[i] = regexp.QuoteMeta(s)
+	text = strings.ToValidUTF8(text, "")
+	for _, secret := range secretsOf(r) {
+		text = hide(text, secret)
 	}
-	return regexp.MustCompile("(?i)"+strings.Join(quoted, "|")).ReplaceAllLiteralString(strings.ToValidUTF8(text, ""), hidden)
+	return text
+}
+
+// hide takes a secret out of a text, in whatever case ASCII's letters are there:
+// hosts and the digits of escapes change theirs on the way.
+func hide(text, secret string) string {
+	low, secret := lower(text), lower(secret)
+	var b strings.Builder
+	for {
+		i := strings.Index(low, secret)
+		if i < 0 {
+			break
+		}
+		b.WriteString(text[:i] + hidden)
+		text, low = text[i+len(secret):], low[i+len(secret):]
+	}
+	return b.String() + text
+}
+
+// lower changes ASCII's letters only, so that no byte moves.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // secretsOf are the strings that must not be in a text, longest first.
@@ -49,7 +74,7 @@ func secretsOf(r messages.Route) []string {
 	var secrets []string
 	public := shownParts(r.Kind, raw)
 	for _, s := range all {
-		if len(s) >= leastSecret && utf8.ValidString(s) && !slices.Contains(secrets, s) && !slices.Contains(public, strings.ToLower(s)) {
+		if len(s) >= leastSecret && utf8.ValidString(s) && !slices.Contains(secrets, s) && !slices.Contains(public, lower(s)) {
 			secrets = append(secrets, s)
 		}
 	}
@@ -82,5 +107,5 @@ func secretParts(kind messages.RouteKind, u *url.URL) []string {
 
 // shownParts are words of a URL that Mask shows: they are no secret by themselves.
 func shownParts(kind messages.RouteKind, raw string) []string {
-	return strings.FieldsFunc(strings.ToLower(Mask(kind, raw)), isSeparator)
+	return strings.FieldsFunc(lower(Mask(kind, raw)), isSeparator)
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -194,68 +193,6 @@ func pretty(r request) string {
 		return r.body
 	}
 	return b.String()
-}
-
-// mailServer is an SMTP server with STARTTLS and AUTH.
-type mailServer struct {
-	net.Listener
-	world   *world   // its certificate
-	refuse  []string // answers to the first messages, instead of taking them
-	plain   bool     // offers no STARTTLS
-	flood   bool
-	hang    bool
-	mu      sync.Mutex
-	mails   []string // as they came, dots still stuffed
-	logins  []string // of those that were let in
-	secured int
-}
-
-func newMailServer(t testing.TB, set func(*mailServer)) *mailServer {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mailServer{Listener: ln, world: newWorld(t, contented)}
-	if set != nil {
-		set(m)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go m.serve(conn)
-		}
-	}()
-	return m
-}
-
-func (m *mailServer) sender(o Options) *Sender {
-	s := m.world.sender(o)
-	s.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return s.dialer.DialContext(ctx, network, m.Addr().String())
-	}
-	return s
-}
-
-func (m *mailServer) serve(conn net.Conn) {
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if m.hang {
-		_, _ = io.Copy(io.Discard, conn)
-		return
-	}
-	for m.flood {
-		if _, err := fmt.Fprint(conn, "220-", strings.Repeat("x", 1000), "\r\n"); err != nil {
-			return
-		}
-	}
-	d := dialogue{m: m, conn: conn, r: bufio.NewReader(conn)}
-	d.say("220 mail.example.com ESMTP")
-	for d.step() {
-	}
 }
 
 func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
