@@ -43,6 +43,7 @@ type EnrollToken struct {
 	CustomerID  CustomerID
 	NodePattern string // of path.Match, for the machine's name; "" is any
 	Uses        int    // how many machines may come
+	Site        string // where those that become hosts stand; "" is not said
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	Enrolled    []Enrollment // who came

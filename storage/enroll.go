@@ -17,6 +17,9 @@ func (e *encoder) enrollToken(t *messages.EnrollToken) {
 		e.text(x.Node)
 		e.time(x.At)
 	}
+	if t.Site != "" {
+		e.text(t.Site)
+	}
 }
 
 func (d *decoder) enrollToken(key []byte) messages.EnrollToken {
@@ -34,6 +37,9 @@ func (d *decoder) enrollToken(key []byte) messages.EnrollToken {
 	}
 	for i := range t.Enrolled {
 		t.Enrolled[i] = messages.Enrollment{Nonce: d.hash(), HostID: messages.HostID(d.text()), Node: d.text(), At: d.time()}
+	}
+	if d.more() {
+		t.Site = d.text()
 	}
 	return t
 }

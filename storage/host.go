@@ -64,11 +64,12 @@ type HostRow struct {
 type HostFilter struct {
 	CustomerID messages.CustomerID
 	Phase      *messages.Phase
+	Site       string
 }
 
 func (f *HostFilter) match(r *HostRow) bool {
 	return (f.CustomerID == "" || f.CustomerID == r.Host.CustomerID) &&
-		(f.Phase == nil || *f.Phase == r.State.Phase)
+		(f.Phase == nil || *f.Phase == r.State.Phase) && (f.Site == "" || f.Site == r.Host.Site)
 }
 
 // Hosts lists up to limit hosts that match f in the order of their ids, from

@@ -33,7 +33,7 @@ var (
 	sampleRoute = messages.Route{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", Kind: messages.RouteWebhook, URL: "https://example.org/?token=x",
 		Secret: "whsec_AAAA", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}, MinSeverity: messages.SeverityWarning, CreatedAt: start, Incident: "I",
 		Name: "duty", Quiet: &messages.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Budapest"}, MaxPerHour: 9, EscalateTo: "S", EscalateAfter: time.Hour, OnCall: true}
-	sampleToken = messages.EnrollToken{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAT", Hash: messages.KeyHash{7}, CustomerID: "acme", NodePattern: "pve*", Uses: 3,
+	sampleToken = messages.EnrollToken{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAT", Hash: messages.KeyHash{7}, CustomerID: "acme", NodePattern: "pve*", Uses: 3, Site: "vienna",
 		CreatedAt: start, ExpiresAt: start.Add(time.Hour),
 		Enrolled: []messages.Enrollment{{Nonce: messages.KeyHash{8}, HostID: "acme-0000000a", Node: "pve1", At: start.Add(time.Minute)}}}
 	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",

@@ -30,6 +30,7 @@ type tokenItem struct {
 	TokenID     messages.TokenID    `json:"token_id"`
 	CustomerID  messages.CustomerID `json:"customer_id"`
 	NodePattern string              `json:"node_pattern,omitempty"` // absent: machines of any name
+	Site        string              `json:"site,omitempty"`
 	Uses        int                 `json:"uses"`
 	CreatedAt   time.Time           `json:"created_at"`
 	ExpiresAt   time.Time           `json:"expires_at"`
@@ -46,7 +47,7 @@ type enrolledItem struct {
 
 func tokenItemOf(t messages.EnrollToken) tokenItem {
 	item := tokenItem{
-		TokenID: t.ID, CustomerID: t.CustomerID, NodePattern: t.NodePattern, Uses: t.Uses,
+		TokenID: t.ID, CustomerID: t.CustomerID, NodePattern: t.NodePattern, Site: t.Site, Uses: t.Uses,
 		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, Enrolled: []enrolledItem{},
 	}
 	for _, x := range t.Enrolled {
@@ -61,6 +62,7 @@ func (s *Server) addToken(ctx *fasthttp.RequestCtx, _ args) error {
 		NodePattern  string `json:"node_pattern"`
 		Uses         int    `json:"uses"`
 		ValidSeconds int    `json:"valid_seconds"`
+		Site         string `json:"site"`
 	}{Uses: 1, ValidSeconds: int(defaultLife.Seconds())}
 	if err := s.decode(ctx, &in); err != nil {
 		return err
@@ -78,9 +80,12 @@ func (s *Server) addToken(ctx *fasthttp.RequestCtx, _ args) error {
 	if in.ValidSeconds < int(minLife.Seconds()) || in.ValidSeconds > int(messages.MaxTokenLife.Seconds()) {
 		return &fieldError{"valid_seconds", "want 60 to 86400"}
 	}
+	if err := checkSite(in.Site); err != nil {
+		return err
+	}
 	c, cancel := s.ask()
 	defer cancel()
-	t, secret, err := s.fleet.AddToken(c, messages.EnrollToken{CustomerID: customer, NodePattern: in.NodePattern, Uses: in.Uses},
+	t, secret, err := s.fleet.AddToken(c, messages.EnrollToken{CustomerID: customer, NodePattern: in.NodePattern, Uses: in.Uses, Site: in.Site},
 		time.Duration(in.ValidSeconds)*time.Second)
 	if err != nil {
 		return noSuchCustomer(err)

@@ -57,8 +57,10 @@ type Fleet interface {
 	// Customers are ordered by id; after is exclusive.
 	Customers(ctx context.Context, after messages.CustomerID, limit int) ([]messages.Customer, error)
 
-	// MintHost makes a host and its key, shown once. ErrNotFound: no such customer.
-	MintHost(ctx context.Context, c messages.CustomerID, pollIntervalSeconds int) (messages.HostID, messages.Secret, error)
+	// MintHost makes a host, of which the customer, the poll interval and the site count,
+	// and its key, shown once. ErrNotFound: no such customer.
+	MintHost(ctx context.Context, h messages.Host) (messages.HostID, messages.Secret, error)
+	SetSite(ctx context.Context, id messages.HostID, site string) error         // ErrNotFound
 	RotateKey(ctx context.Context, id messages.HostID) (messages.Secret, error) // ErrNotFound
 	RevokeKey(ctx context.Context, id messages.HostID) error                    // ErrNotFound
 	RemoveHost(ctx context.Context, id messages.HostID) error                   // ErrNotFound
@@ -143,6 +145,7 @@ type Fleet interface {
 type HostFilter struct {
 	CustomerID messages.CustomerID
 	Phase      *messages.Phase
+	Site       string
 }
 
 // EventFilter narrows a list of events; zero fields match all.

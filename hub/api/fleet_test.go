@@ -211,13 +211,23 @@ func (f *fakeFleet) Customers(_ context.Context, after messages.CustomerID, limi
 	return pageOf(f.customers, after, limit), f.err
 }
 
-func (f *fakeFleet) MintHost(_ context.Context, c messages.CustomerID, poll int) (messages.HostID, messages.Secret, error) {
-	if _, ok := f.customers[c]; !ok {
+func (f *fakeFleet) MintHost(_ context.Context, h messages.Host) (messages.HostID, messages.Secret, error) {
+	if _, ok := f.customers[h.CustomerID]; !ok {
 		return "", "", ErrNotFound
 	}
-	id := messages.HostID(string(c) + "-0badcafe")
-	f.hosts[id] = HostView{Host: messages.Host{ID: id, CustomerID: c, PollIntervalSeconds: poll}}
-	return id, messages.Secret(newKey), f.err
+	h.ID = messages.HostID(string(h.CustomerID) + "-0badcafe")
+	f.hosts[h.ID] = HostView{Host: h}
+	return h.ID, messages.Secret(newKey), f.err
+}
+
+func (f *fakeFleet) SetSite(_ context.Context, id messages.HostID, site string) error {
+	v := f.hosts[id]
+	if err := f.has(id); err != nil {
+		return err
+	}
+	v.Host.Site = site
+	f.hosts[id] = v
+	return nil
 }
 
 func (f *fakeFleet) RotateKey(_ context.Context, id messages.HostID) (messages.Secret, error) {

@@ -20,6 +20,7 @@ const minPoll, maxPoll = 60, 3600
 type hostItem struct {
 	HostID         messages.HostID     `json:"host_id"`
 	CustomerID     messages.CustomerID `json:"customer_id"`
+	Site           string              `json:"site,omitempty"` // hosts that fail together
 	State          messages.Phase      `json:"state"`
 	StateSince     *time.Time          `json:"state_since"`    // null: since it was minted
 	LastReportAt   *time.Time          `json:"last_report_at"` // hub's clock
@@ -72,6 +73,7 @@ func itemOf(v HostView) hostItem {
 	return hostItem{
 		HostID:         v.Host.ID,
 		CustomerID:     v.Host.CustomerID,
+		Site:           v.Host.Site,
 		State:          st.Phase,
 		StateSince:     instant(st.PhaseSince),
 		LastReportAt:   instant(st.ReportAt),
@@ -132,6 +134,7 @@ func (s *Server) mintHost(ctx *fasthttp.RequestCtx, _ args) error {
 	var in struct {
 		CustomerID          string `json:"customer_id"`
 		PollIntervalSeconds int    `json:"poll_interval_seconds"`
+		Site                string `json:"site"`
 	}
 	if err := s.decode(ctx, &in); err != nil {
 		return err
@@ -143,13 +146,39 @@ func (s *Server) mintHost(ctx *fasthttp.RequestCtx, _ args) error {
 	if p := in.PollIntervalSeconds; p != 0 && (p < minPoll || p > maxPoll) {
 		return &fieldError{"poll_interval_seconds", "want 60 to 3600, or none for the hub's own"}
 	}
+	if err := checkSite(in.Site); err != nil {
+		return err
+	}
 	c, cancel := s.ask()
 	defer cancel()
-	id, key, err := s.fleet.MintHost(c, customer, in.PollIntervalSeconds)
+	id, key, err := s.fleet.MintHost(c, messages.Host{CustomerID: customer, PollIntervalSeconds: in.PollIntervalSeconds, Site: in.Site})
 	if err != nil {
 		return noSuchCustomer(err)
 	}
 	return answerJSON(ctx, 201, mintedKey{id, key.Reveal()})
+}
+
+func checkSite(name string) error {
+	if !ValidSite(name) {
+		return &fieldError{"site", "want at most 64 bytes of printable text"}
+	}
+	return nil
+}
+
+func (s *Server) setSite(ctx *fasthttp.RequestCtx, a args) error {
+	var in struct {
+		Site *string `json:"site"`
+	}
+	if err := s.decode(ctx, &in); err != nil {
+		return err
+	}
+	if in.Site == nil {
+		return &fieldError{"site", `want where the host stands, or ""`}
+	}
+	if err := checkSite(*in.Site); err != nil {
+		return err
+	}
+	return s.onHost(ctx, a, func(c context.Context, id messages.HostID) error { return s.fleet.SetSite(c, id, *in.Site) })
 }
 
 // noSuchCustomer makes a customer that is missing the body's fault, not the path's.
@@ -161,7 +190,7 @@ func noSuchCustomer(err error) error {
 }
 
 func (s *Server) listHosts(ctx *fasthttp.RequestCtx, _ args) error {
-	q, err := readQuery(ctx, "customer_id", "state")
+	q, err := readQuery(ctx, "customer_id", "state", "site")
 	if err != nil {
 		return err
 	}
@@ -193,6 +222,7 @@ func hostFilter(q query) (f HostFilter, err error) {
 		}
 		f.Phase = &p
 	}
+	f.Site = q.Get("site")
 	return f, nil
 }
 

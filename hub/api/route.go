@@ -79,6 +79,7 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/hosts/{host_id}", forOperators, (*Server).removeHost},
 	{"GET", "/api/v1/admin/hosts/{host_id}/reports", forCustomers, (*Server).listReports},
 	{"GET", "/api/v1/admin/hosts/{host_id}/reports/{report_id}", forCustomers, (*Server).showReport},
+	{"PUT", "/api/v1/admin/hosts/{host_id}/site", forOperators, (*Server).setSite},
 	{"POST", "/api/v1/admin/hosts/{host_id}/rotate-key", forOperators, (*Server).rotateKey},
 	{"POST", "/api/v1/admin/hosts/{host_id}/revoke-key", forOperators, (*Server).revokeKey},
 

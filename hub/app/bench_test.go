@@ -30,7 +30,7 @@ func BenchmarkRecord(b *testing.B) {
 	const hosts = 2000
 	ids := make([]messages.HostID, hosts)
 	for i := range ids {
-		if ids[i], _, err = f.MintHost(b.Context(), "acme", 0); err != nil {
+		if ids[i], _, err = f.MintHost(b.Context(), messages.Host{CustomerID: "acme"}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -99,7 +99,7 @@ func (f *fleet) enrollNew(ctx context.Context, t messages.EnrollToken, now time.
 		id := messages.HostID(string(t.CustomerID) + "-" + hex.EncodeToString(random(4)))
 		t.Enrolled[len(t.Enrolled)-1].HostID = id
 		err := f.hub.Order(ctx, actors.Enroll{Token: t, Order: actors.AddHost{
-			Host: messages.Host{ID: id, CustomerID: t.CustomerID, CreatedAt: now},
+			Host: messages.Host{ID: id, CustomerID: t.CustomerID, CreatedAt: now, Site: t.Site},
 			Key:  messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: t.CustomerID, CreatedAt: now},
 		}})
 		if errors.Is(err, actors.ErrExists) {

@@ -121,14 +121,14 @@ func (f *fleet) Customers(_ context.Context, after messages.CustomerID, limit in
 }
 
 // MintHost implements api.Fleet.
-func (f *fleet) MintHost(ctx context.Context, c messages.CustomerID, interval int) (messages.HostID, messages.Secret, error) {
+func (f *fleet) MintHost(ctx context.Context, h messages.Host) (messages.HostID, messages.Secret, error) {
 	key, hash := newKey()
-	now := time.Now().UTC()
+	h.CreatedAt = time.Now().UTC()
 	for {
-		id := messages.HostID(string(c) + "-" + hex.EncodeToString(random(4)))
+		h.ID = messages.HostID(string(h.CustomerID) + "-" + hex.EncodeToString(random(4)))
 		err := f.hub.Order(ctx, actors.AddHost{
-			Host: messages.Host{ID: id, CustomerID: c, CreatedAt: now, PollIntervalSeconds: interval},
-			Key:  messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: id, CustomerID: c, CreatedAt: now},
+			Host: h,
+			Key:  messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: h.ID, CustomerID: h.CustomerID, CreatedAt: h.CreatedAt},
 		})
 		if errors.Is(err, actors.ErrExists) {
 			continue // one in 2^32 for each host of the customer
@@ -136,8 +136,13 @@ func (f *fleet) MintHost(ctx context.Context, c messages.CustomerID, interval in
 		if err != nil {
 			return "", "", translate(err)
 		}
-		return id, key, nil
+		return h.ID, key, nil
 	}
+}
+
+// SetSite implements api.Fleet.
+func (f *fleet) SetSite(ctx context.Context, id messages.HostID, site string) error {
+	return translate(f.hub.Order(ctx, actors.SetSite{ID: id, Site: site}))
 }
 
 // RotateKey implements api.Fleet. The old keys die at the first use of the new

@@ -12,6 +12,7 @@ const (
 
 func init() {
 	maps.Copy(fakeAnswers, map[string]fakeAnswer{
+		"PUT hosts/acme-7f3a90c1/site":             {204, ``},
 		"GET alarms":                               {200, `{"items":[{` + massJSON + `},` + fullJSON + `],"next_cursor":null}`},
 		"GET alarms/" + massID:                     {200, `{` + massJSON + `,"acknowledged":{"by":"global key","reason":"provider called","at":"RECENT"},"member_alarms":{"items":[` + memberJSON + `],"next_cursor":"x"}}`},
 		"POST alarms/" + massID + "/acknowledge":   {200, `{` + massJSON + `}`},

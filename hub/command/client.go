@@ -90,6 +90,7 @@ func (e *APIError) Error() string {
 type Host struct {
 	HostID         messages.HostID             `json:"host_id"`
 	CustomerID     messages.CustomerID         `json:"customer_id"`
+	Site           string                      `json:"site"`
 	State          string                      `json:"state"` // new, ok, stale, down
 	StateSince     *time.Time                  `json:"state_since"`
 	LastReportAt   *time.Time                  `json:"last_report_at"`

@@ -139,7 +139,7 @@ type fakeAnswer struct {
 const (
 	acmeJSON  = `{"customer_id":"acme","display_name":"Acme Ltd","blocked":false,"created_at":"RECENT","later_field":1}`
 	zetaJSON  = `{"customer_id":"zeta","display_name":"","blocked":true,"created_at":"RECENT"}`
-	hostJSON  = `"host_id":"acme-7f3a90c1","customer_id":"acme","state":"ok","state_since":"RECENT","last_report_at":"RECENT","silence_seconds":190,"skew_seconds":0,"agent_version":"0.3.0","cpu_percent":7.3,"memory_percent":31.8,"disk_percent":null,"guest_total":2,"guest_running":1,"cloudflared":"active"`
+	hostJSON  = `"host_id":"acme-7f3a90c1","customer_id":"acme","site":"vienna","state":"ok","state_since":"RECENT","last_report_at":"RECENT","silence_seconds":190,"skew_seconds":0,"agent_version":"0.3.0","cpu_percent":7.3,"memory_percent":31.8,"disk_percent":null,"guest_total":2,"guest_running":1,"cloudflared":"active"`
 	dimJSON   = `"host_id":"acme-7f3a90c2","customer_id":"acme","state":"ok","state_since":"RECENT","last_report_at":"RECENT","silence_seconds":190,"skew_seconds":0,"agent_version":"0.3.0","cpu_percent":7.3,"memory_percent":null,"disk_percent":null,"guest_total":null,"guest_running":null,"cloudflared":"active"`
 	nodeJSON  = `"host":{"node":"pve1","pve_version":"8.4.1","uptime_seconds":1209600,"memory_total_bytes":67430330368,"memory_used_bytes":21474836480,"cpu_count":16}`
 	guestJSON = `"guests":[{"vmid":101,"kind":"lxc","name":"web","status":"running","memory_used_bytes":402653184},{"vmid":102,"kind":"qemu","name":"db","status":"stopped"}]`

@@ -56,7 +56,7 @@ func (a *app) enrollTokenCommand() *cobra.Command {
 }
 
 func (a *app) enrollTokenAddCommand() *cobra.Command {
-	var nodes string
+	var nodes, site string
 	var uses int
 	var life time.Duration
 	cmd := &cobra.Command{
@@ -67,10 +67,14 @@ func (a *app) enrollTokenAddCommand() *cobra.Command {
 		Args: idArg(messages.ParseCustomerID),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
 			body := map[string]any{"customer_id": args[0], "uses": uses, "valid_seconds": int(life.Seconds()), "node_pattern": nodes}
+			if site != "" {
+				body["site"] = site
+			}
 			return told(ctx, a, s, http.MethodPost, "enroll-tokens", body, func(t EnrollToken) error { return a.printEnrollToken(s, t) })
 		}),
 	}
 	cmd.Flags().StringVar(&nodes, "nodes", "", "only machines whose name matches `PATTERN`, such as 'pve*'")
+	cmd.Flags().StringVar(&site, "site", "", "where they stand (`NAME`)")
 	cmd.Flags().IntVar(&uses, "uses", 1, "for so many `MACHINES`")
 	cmd.Flags().DurationVar(&life, "valid-for", time.Hour, "`DURATION`, at most 24h")
 	return cmd

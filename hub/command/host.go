@@ -36,6 +36,21 @@ func (a *app) hostCommand() *cobra.Command {
 				return told(ctx, a, s, http.MethodPost, "hosts/"+args[0]+"/rotate-key", nil, a.printRotated)
 			}),
 		},
+		&cobra.Command{
+			Use: "site HOST SITE", Short: "Say where a host stands; '' for nowhere",
+			Args: func(_ *cobra.Command, args []string) error {
+				if len(args) != 2 {
+					return fmt.Errorf("want two arguments, got %d", len(args))
+				}
+				_, err := messages.ParseHostID(args[0])
+				return err
+			},
+			RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
+				return told(ctx, a, s, http.MethodPut, "hosts/"+args[0]+"/site", map[string]string{"site": args[1]}, func(struct{}) error {
+					return a.out.Line("host %s: site %s", args[0], terminal.OrDash(args[1]))
+				})
+			}),
+		},
 		a.hostVerb("revoke", "End a host's API key now", http.MethodPost, "/revoke-key", "has no valid key any more"),
 		a.hostVerb("remove", "Remove a host; its events stay", http.MethodDelete, "", "removed"),
 	))
@@ -43,6 +58,7 @@ func (a *app) hostCommand() *cobra.Command {
 
 func (a *app) hostMintCommand() *cobra.Command {
 	var interval int
+	var site string
 	cmd := &cobra.Command{
 		Use: "mint CUSTOMER", Short: "Make a host and its API key, and print what to put on it",
 		Args: idArg(messages.ParseCustomerID),
@@ -51,15 +67,19 @@ func (a *app) hostMintCommand() *cobra.Command {
 			if interval != 0 {
 				body["poll_interval_seconds"] = interval
 			}
+			if site != "" {
+				body["site"] = site
+			}
 			return told(ctx, a, s, http.MethodPost, "hosts", body, func(k HostKey) error { return a.printMinted(s, k) })
 		}),
 	}
 	cmd.Flags().IntVar(&interval, "poll-interval-seconds", 0, "the host's own interval in `SECONDS` (default: the hub's)")
+	cmd.Flags().StringVar(&site, "site", "", "where it stands (`NAME`): hosts of a site fail together")
 	return cmd
 }
 
 func (a *app) hostListCommand() *cobra.Command {
-	var customer, state string
+	var customer, state, site string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List hosts and their state",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -69,13 +89,14 @@ func (a *app) hostListCommand() *cobra.Command {
 			return cobra.NoArgs(cmd, args)
 		},
 		RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
-			q := filter("customer_id", customer, "state", state)
+			q := filter("customer_id", customer, "state", state, "site", site)
 			return show(a, s.Hosts(ctx, q), list[json.RawMessage](ctx, s.Client, "hosts", q),
 				HostColumns(a.out, time.Now()), "no such host; felhom-hub host mint makes one")
 		}),
 	}
 	cmd.Flags().StringVar(&customer, "customer", "", "only hosts of `CUSTOMER`")
 	cmd.Flags().StringVar(&state, "state", "", "only hosts that are `STATE`: new, ok, stale or down")
+	cmd.Flags().StringVar(&site, "site", "", "only hosts of the site `NAME`")
 	return cmd
 }
 
@@ -141,6 +162,7 @@ func HostColumns(o terminal.Output, now time.Time) []terminal.Column[Host] {
 		{Title: "guests", Right: true, Cell: guestsOf},
 		{Title: "tunnel", Cell: func(h Host) string { return terminal.OrDash(h.Cloudflared) }},
 		{Title: "agent", Cell: func(h Host) string { return terminal.OrDash(h.AgentVersion) }},
+		{Title: "site", Cell: func(h Host) string { return terminal.OrDash(h.Site) }},
 	}
 }
 
@@ -163,6 +185,7 @@ func (a *app) showHost(h Host) error {
 	if err := a.out.Facts(
 		terminal.Fact{Name: "host", Value: string(h.HostID)},
 		terminal.Fact{Name: "customer", Value: string(h.CustomerID)},
+		terminal.Fact{Name: "site", Value: h.Site},
 		terminal.Fact{Name: "state", Value: h.State, Style: a.out.State},
 		terminal.Fact{Name: "since", Value: terminal.Ago(h.StateSince, now)},
 		terminal.Fact{Name: "last report", Value: terminal.Ago(h.LastReportAt, now)},
