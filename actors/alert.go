@@ -58,6 +58,10 @@ func (a *Alert) Receive(c *actor.Context) {
 		a.pending = nil
 	case routesChanged:
 		a.apply(c, m.routes)
+	case routeChanged:
+		if pid := a.actors[m.route.ID]; pid != nil {
+			c.Send(pid, m)
+		}
 	case deliveriesWritten:
 		a.forward(c, m.deliveries)
 	case lastCall:

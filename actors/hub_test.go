@@ -319,6 +319,7 @@ type sent struct {
 	id     messages.DeliveryID
 	events []messages.EventType
 	ok     bool
+	url    messages.Secret
 }
 
 func (f *fakeSender) Send(ctx context.Context, r messages.Route, d messages.Delivery, es []messages.Event) Answer {
@@ -336,7 +337,7 @@ func (f *fakeSender) Send(ctx context.Context, r messages.Route, d messages.Deli
 	if f.answer != nil {
 		a = f.answer(r.ID)
 	}
-	s.ok = a.OK
+	s.ok, s.url = a.OK, r.URL
 	f.sent = append(f.sent, s)
 	return a
 }

@@ -37,9 +37,10 @@ type (
 		Customer messages.CustomerID
 		Keys     []messages.Key
 	}
-	// AddRoute makes a route: ErrNotFound without its customer.
+	// AddRoute makes a route: ErrNotFound without its customer, a *FieldProblem of what it
+	// escalates to.
 	AddRoute struct{ Route messages.Route }
-	// RemoveRoute forgets a route: ErrNotFound.
+	// RemoveRoute forgets a route: ErrNotFound, ErrInUse while another escalates to it.
 	RemoveRoute struct{ ID messages.RouteID }
 	// Redeliver puts a delivery back into its route's queue.
 	Redeliver struct{ Delivery messages.Delivery }
@@ -130,6 +131,9 @@ func (o AddRoute) decide(r *Registry) (*messages.Batch, func(*actor.Context), er
 	if o.Route.CustomerID != "" && r.customers[o.Route.CustomerID] == nil {
 		return nil, nil, ErrNotFound
 	}
+	if err := checkEscalation(r.routes, &o.Route); err != nil {
+		return nil, nil, err
+	}
 	return &messages.Batch{PutRoutes: []messages.Route{o.Route}}, func(c *actor.Context) {
 		r.setRoutes(c, append(slices.Clone(r.routes), o.Route))
 	}, nil
@@ -139,6 +143,9 @@ func (o RemoveRoute) decide(r *Registry) (*messages.Batch, func(*actor.Context),
 	i := slices.IndexFunc(r.routes, func(x messages.Route) bool { return x.ID == o.ID })
 	if i < 0 {
 		return nil, nil, ErrNotFound
+	}
+	if slices.ContainsFunc(r.routes, func(x messages.Route) bool { return x.EscalateTo == o.ID }) {
+		return nil, nil, ErrInUse
 	}
 	return &messages.Batch{DelRoutes: []messages.RouteID{o.ID}}, func(c *actor.Context) {
 		r.setRoutes(c, slices.Delete(slices.Clone(r.routes), i, i+1))

@@ -55,6 +55,8 @@ func (r *Route) Receive(c *actor.Context) {
 		r.stop(c)
 	case messages.Delivery:
 		r.take(c, m)
+	case routeChanged:
+		r.adopt(c, m.route)
 	case routeTick:
 		r.next(c)
 	case routeHeard:
