@@ -68,6 +68,7 @@ var opensTo = map[string]string{
 	"DELETE /api/v1/admin/hosts/{host_id}":                                                      "go",
 	"GET /api/v1/admin/hosts/{host_id}/reports":                                                 "gova",
 	"GET /api/v1/admin/hosts/{host_id}/reports/{report_id}":                                     "gova",
+	"PUT /api/v1/admin/hosts/{host_id}/site":                                                    "go",
 	"POST /api/v1/admin/hosts/{host_id}/rotate-key":                                             "go",
 	"POST /api/v1/admin/hosts/{host_id}/revoke-key":                                             "go",
 	"GET /api/v1/admin/customers/{customer_id}/rules":                                           "gov",
@@ -87,13 +88,14 @@ var opensTo = map[string]string{
 	"GET /api/v1/admin/events":                                                                  "govax",
 	"POST /api/v1/admin/routes":                                                                 "go",
 	"GET /api/v1/admin/routes":                                                                  "govax",
+	"PUT /api/v1/admin/routes/{route_id}":                                                       "go",
 	"DELETE /api/v1/admin/routes/{route_id}":                                                    "go",
 	"POST /api/v1/admin/routes/{route_id}/test":                                                 "go",
 	"POST /api/v1/admin/silences":                                                               "go",
 	"GET /api/v1/admin/silences":                                                                "gov",
 	"DELETE /api/v1/admin/silences/{silence_id}":                                                "go",
 	"GET /api/v1/admin/attention":                                                               "gov",
-	"GET /api/v1/admin/alarms":                                                                  "gov",
+	"GET /api/v1/admin/alarms":                                                                  "govax",
 	"GET /api/v1/admin/alarms/{incident_id}":                                                    "gov",
 	"POST /api/v1/admin/alarms/{incident_id}/acknowledge":                                       "go",
 	"DELETE /api/v1/admin/alarms/{incident_id}/acknowledge":                                     "go",
@@ -178,6 +180,8 @@ func narrowed(t *testing.T, r route, asked []any, got reply) {
 		case EventFilter:
 			a = f.CustomerID
 		case ProtectionFilter:
+			a = f.CustomerID
+		case AlarmFilter:
 			a = f.CustomerID
 		case DeliveryFilter:
 			a = f.CustomerID

@@ -12,12 +12,11 @@ import (
 // fakeAlarms are alarms in memory, newest first; what is acknowledged is remembered.
 type fakeAlarms struct {
 	alarms    []messages.AlarmView
-	filters   []AlarmFilter
 	attention messages.NeedsAttention
 }
 
-func (f *fakeAlarms) Alarms(_ context.Context, filter AlarmFilter, before messages.IncidentID, limit int) ([]messages.AlarmView, messages.IncidentID, error) {
-	f.filters = append(f.filters, filter)
+func (f *fakeFleet) Alarms(_ context.Context, filter AlarmFilter, before messages.IncidentID, limit int) ([]messages.AlarmView, messages.IncidentID, error) {
+	f.asked = append(f.asked, filter)
 	return f.page(before, limit, func(v messages.AlarmView) bool { return v.MemberOf == "" })
 }
 
@@ -107,7 +106,7 @@ func TestAlarms(t *testing.T) {
 
 	severity := messages.SeverityWarning
 	h.do(t, "GET", admin+"alarms?customer_id=acme&host_id="+hostID+"&state=silenced&severity=warning", globalKey, "").into(t, 200, nil)
-	if f := h.fleet.filters[len(h.fleet.filters)-1]; f.CustomerID != "acme" || f.HostID != hostID || f.State != messages.AlarmSilenced || *f.Severity != severity {
+	if f := h.fleet.asked[len(h.fleet.asked)-1].(AlarmFilter); f.CustomerID != "acme" || f.HostID != hostID || f.State != messages.AlarmSilenced || *f.Severity != severity {
 		t.Errorf("asked for %+v", f)
 	}
 	for _, c := range []struct {

@@ -126,6 +126,7 @@ type Fleet interface {
 
 	silencer
 	alarmKeeper
+	routeChanger
 
 	// Deliveries are newest first; before is exclusive.
 	Deliveries(ctx context.Context, f DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error)

@@ -76,7 +76,15 @@ func checkNames(body []byte, known []string) error {
 
 // jsonNames are the names of the fields of the struct at v.
 func jsonNames(v any) (names []string) {
-	for f := range reflect.TypeOf(v).Elem().Fields() {
+	return namesOf(reflect.TypeOf(v).Elem())
+}
+
+func namesOf(t reflect.Type) (names []string) {
+	for f := range t.Fields() {
+		if f.Anonymous {
+			names = append(names, namesOf(f.Type)...)
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
@@ -100,6 +108,10 @@ func jsonKind(goKind string) string {
 		return "an array"
 	case "float64":
 		return "a number"
+	case "bool":
+		return "true or false"
+	case "struct":
+		return "an object"
 	}
 	return "a whole number"
 }

@@ -103,11 +103,12 @@ var routes = []route{
 
 	{"POST", "/api/v1/admin/routes", forOperators, (*Server).addRoute},
 	{"GET", "/api/v1/admin/routes", forCustomers, (*Server).listRoutes},
+	{"PUT", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).changeRoute},
 	{"DELETE", "/api/v1/admin/routes/{route_id}", forOperators, (*Server).removeRoute},
 	{"POST", "/api/v1/admin/routes/{route_id}/test", forOperators, (*Server).testRoute},
 
 	{"GET", "/api/v1/admin/attention", forViewers, (*Server).attention},
-	{"GET", "/api/v1/admin/alarms", forViewers, (*Server).listAlarms},
+	{"GET", "/api/v1/admin/alarms", forCustomers, (*Server).listAlarms},
 	{"GET", "/api/v1/admin/alarms/{incident_id}", forViewers, (*Server).showAlarm},
 	{"POST", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).acknowledge},
 	{"DELETE", "/api/v1/admin/alarms/{incident_id}/acknowledge", forOperators, (*Server).unacknowledge},

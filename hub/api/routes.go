@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,14 @@ type routeItem struct {
 	MinSeverity string               `json:"min_severity"`
 	CreatedAt   time.Time            `json:"created_at"`
 	Secret      string               `json:"secret,omitempty"` // only when the hub made it, and only this once
+
+	Name                 string               `json:"name,omitempty"`
+	QuietHours           *messages.QuietHours `json:"quiet_hours,omitempty"`
+	MaxPerHour           int                  `json:"max_per_hour,omitempty"`
+	EscalateTo           messages.RouteID     `json:"escalate_to,omitempty"`
+	EscalateAfterSeconds int64                `json:"escalate_after_seconds,omitempty"`
+	OnCall               bool                 `json:"on_call,omitempty"` // hears escalations only
+	Failing              bool                 `json:"failing,omitempty"` // its far end has not answered for a while
 }
 
 func routeItemOf(r messages.Route) routeItem {
@@ -49,16 +58,18 @@ func routeItemOf(r messages.Route) routeItem {
 		Events:      events,
 		MinSeverity: severities[min(int(r.MinSeverity), len(severities)-1)],
 		CreatedAt:   r.CreatedAt,
+
+		Name: r.Name, QuietHours: r.Quiet, MaxPerHour: r.MaxPerHour, OnCall: r.OnCall, Failing: r.Incident != "",
+		EscalateTo: r.EscalateTo, EscalateAfterSeconds: int64(r.EscalateAfter / time.Second),
 	}
 }
 
+// routeInput is a new route. It has a URL, and a webhook a secret, whether they are given
+// or not.
 type routeInput struct {
-	CustomerID  string   `json:"customer_id"`
-	Kind        string   `json:"kind"`
-	URL         string   `json:"url"`
-	Secret      string   `json:"secret"`
-	Events      []string `json:"events"`
-	MinSeverity string   `json:"min_severity"`
+	CustomerID string `json:"customer_id"`
+	Kind       string `json:"kind"`
+	routeSettings
 }
 
 func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
@@ -66,7 +77,7 @@ func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
 	if err := s.decode(ctx, &in); err != nil {
 		return err
 	}
-	r, err := s.newRoute(in)
+	r, err := s.newRoute(&in)
 	if err != nil {
 		return err
 	}
@@ -77,13 +88,11 @@ func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
 		return noSuchCustomer(err)
 	}
 	item := routeItemOf(added)
-	if in.Secret == "" {
-		item.Secret = r.Secret.Reveal()
-	}
+	item.Secret = in.madeSecret(added)
 	return answerJSON(ctx, 201, item)
 }
 
-func (s *Server) newRoute(in routeInput) (r messages.Route, err error) {
+func (s *Server) newRoute(in *routeInput) (r messages.Route, err error) {
 	if in.CustomerID != "" {
 		if r.CustomerID, err = field("customer_id", in.CustomerID, messages.ParseCustomerID); err != nil {
 			return r, err
@@ -92,18 +101,13 @@ func (s *Server) newRoute(in routeInput) (r messages.Route, err error) {
 	if r.Kind = messages.RouteKind(in.Kind); r.Kind != messages.RouteWebhook && r.Kind != messages.RouteShoutrrr {
 		return r, &fieldError{"kind", "want webhook or shoutrrr"}
 	}
-	if err := notify.CheckURL(r.Kind, in.URL, s.cfg.AllowPrivateRoutes); err != nil {
-		return r, &fieldError{"url", err.Error()}
+	if in.URL == nil {
+		in.URL = new("")
 	}
-	r.URL = messages.Secret(in.URL)
-	if r.Secret, err = routeSecret(r.Kind, in.Secret); err != nil {
-		return r, err
+	if in.Secret == nil {
+		in.Secret = new("")
 	}
-	if r.Events, err = routeEvents(in.Events); err != nil {
-		return r, err
-	}
-	r.MinSeverity, err = parseSeverity(in.MinSeverity)
-	return r, err
+	return r, in.set(&r, s.cfg.AllowPrivateRoutes)
 }
 
 // routeSecret is what a webhook is signed with; nothing else is signed.
@@ -182,6 +186,8 @@ func (s *Server) listRoutes(ctx *fasthttp.RequestCtx, _ args) error {
 	return answerPage(ctx, rows, q.limit, routeList, func(r messages.Route) string { return string(r.ID) }, routeItemOf)
 }
 
+var errEscalatedTo = newProblem(409, messages.CodeConflict, "another route escalates to this one; change that first")
+
 func parseRouteID(s string) (messages.RouteID, error) {
 	return messages.ParseULID[messages.RouteID]("route_id", s)
 }
@@ -193,7 +199,10 @@ func (s *Server) removeRoute(ctx *fasthttp.RequestCtx, a args) error {
 	}
 	c, cancel := s.ask()
 	defer cancel()
-	if err := s.fleet.RemoveRoute(c, id); err != nil {
+	switch err := s.fleet.RemoveRoute(c, id); {
+	case errors.Is(err, ErrInUse):
+		return errEscalatedTo
+	case err != nil:
 		return err
 	}
 	ctx.SetStatusCode(204)

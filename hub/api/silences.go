@@ -75,7 +75,12 @@ func (s *Server) addSilence(ctx *fasthttp.RequestCtx, a args) error {
 }
 
 // by is who asks, as others are told.
-func (a args) by() string { return "global key" }
+func (a args) by() string {
+	if a.who.User != "" {
+		return string(a.who.User)
+	}
+	return "global key"
+}
 
 func checkReason(reason string) error {
 	if reason == "" || !printable(reason, maxReason) {

@@ -317,7 +317,33 @@ func (f *fleet) Events(_ context.Context, filter api.EventFilter, after messages
 // AddRoute implements api.Fleet.
 func (f *fleet) AddRoute(ctx context.Context, r messages.Route) (messages.Route, error) {
 	r.ID, r.CreatedAt = messages.RouteID(ulid.Make().String()), time.Now().UTC()
-	return r, translate(f.hub.Order(ctx, actors.AddRoute{Route: r}))
+	return r, orderedRoute(f.hub.Order(ctx, actors.AddRoute{Route: r}))
+}
+
+// ChangeRoute implements api.Fleet.
+func (f *fleet) ChangeRoute(ctx context.Context, id messages.RouteID, change func(*messages.Route) error) (messages.Route, error) {
+	f.keys.Lock() // of two changes at once both are kept
+	defer f.keys.Unlock()
+	routes, err := f.db.Routes()
+	if err != nil {
+		return messages.Route{}, err
+	}
+	i := slices.IndexFunc(routes, func(r messages.Route) bool { return r.ID == id })
+	if i < 0 {
+		return messages.Route{}, api.ErrNotFound
+	}
+	if err := change(&routes[i]); err != nil {
+		return messages.Route{}, err
+	}
+	return routes[i], orderedRoute(f.hub.Order(ctx, actors.PutRoute{Route: routes[i]}))
+}
+
+// orderedRoute is translate for orders that may find fault with a field.
+func orderedRoute(err error) error {
+	if wrong := new(actors.FieldProblem); errors.As(err, &wrong) {
+		return api.InvalidField(wrong.Field, wrong.Problem)
+	}
+	return translate(err)
 }
 
 // RemoveRoute implements api.Fleet.

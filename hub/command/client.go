@@ -125,6 +125,14 @@ type Route struct {
 	Events      []messages.EventType `json:"events,omitempty"` // empty: all
 	MinSeverity string               `json:"min_severity,omitempty"`
 	CreatedAt   *time.Time           `json:"created_at,omitempty"`
+
+	Name                 string               `json:"name,omitempty"`
+	QuietHours           *messages.QuietHours `json:"quiet_hours,omitempty"`
+	MaxPerHour           int                  `json:"max_per_hour,omitempty"`
+	EscalateTo           messages.RouteID     `json:"escalate_to,omitempty"`
+	EscalateAfterSeconds int64                `json:"escalate_after_seconds,omitempty"`
+	OnCall               bool                 `json:"on_call,omitempty"` // hears escalations only
+	Failing              bool                 `json:"failing,omitempty"`
 }
 
 // RouteAnswer is what the far end of a route said to a test.

@@ -21,6 +21,7 @@ func parseRouteID(s string) (messages.RouteID, error) {
 func (a *app) routeCommand() *cobra.Command {
 	return a.asks(a.group("route", "Say where notifications go",
 		a.routeAddCommand(),
+		a.routeSetCommand(),
 		&cobra.Command{
 			Use: "list", Short: "List routes", Args: cobra.NoArgs,
 			RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
@@ -47,8 +48,8 @@ func (a *app) routeCommand() *cobra.Command {
 }
 
 func (a *app) routeAddCommand() *cobra.Command {
-	var customer, severity string
-	var events []string
+	var customer string
+	var flags routeFlags
 	cmd := &cobra.Command{
 		Use:   "add URL",
 		Short: "Make a route: a webhook, or mail, ntfy, Telegram and others",
@@ -60,16 +61,19 @@ func (a *app) routeAddCommand() *cobra.Command {
 			"Without --customer the route hears of every customer's hosts.",
 		Args: cobra.ExactArgs(1),
 		RunE: a.ask(func(ctx context.Context, s *session, args []string) error {
-			r := Route{Kind: routeKind(args[0]), URL: args[0], CustomerID: messages.CustomerID(customer), MinSeverity: severity}
-			for _, e := range events {
-				r.Events = append(r.Events, messages.EventType(e))
+			body, err := flags.values()
+			if err != nil {
+				return err
 			}
-			return told(ctx, a, s, http.MethodPost, "routes", r, a.printAddedRoute)
+			body["kind"], body["url"] = routeKind(args[0]), args[0]
+			if customer != "" {
+				body["customer_id"] = customer
+			}
+			return told(ctx, a, s, http.MethodPost, "routes", body, a.printAddedRoute)
 		}),
 	}
 	cmd.Flags().StringVar(&customer, "customer", "", "only what concerns `CUSTOMER`")
-	cmd.Flags().StringSliceVar(&events, "events", nil, "only these `TYPES`, such as host_down,host_recovered")
-	cmd.Flags().StringVar(&severity, "min-severity", "", "only events of this `SEVERITY` and above: info, warning or critical")
+	flags.add(cmd.Flags())
 	return cmd
 }
 
@@ -122,12 +126,8 @@ func routeColumns() []terminal.Column[Route] {
 		}},
 		{Title: "kind", Cell: func(r Route) string { return string(r.Kind) }},
 		{Title: "url", Cell: func(r Route) string { return r.URL }},
-		{Title: "events", Cell: func(r Route) string {
-			if len(r.Events) == 0 {
-				return "(all)"
-			}
-			return joined(r.Events)
-		}},
+		{Title: "name", Cell: func(r Route) string { return terminal.OrDash(r.Name) }},
+		{Title: "hears", Cell: routeInWords},
 	}
 }
 
