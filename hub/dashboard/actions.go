@@ -256,7 +256,7 @@ func (d *Dashboard) addHost(r *request) error {
 	}
 	p := &oncePage{Back: "/customers/" + string(id)}
 	if r.field("how") == "key" {
-		host, key, err := d.hub.MintHost(r.ctx, id, 0)
+		host, key, err := d.hub.MintHost(r.ctx, messages.Host{CustomerID: id})
 		if err != nil {
 			return err
 		}
