@@ -19,7 +19,9 @@ func TestRouteIsSetAnew(t *testing.T) {
 		w.route(testRoute, "acme")
 		w.route("other", "")
 		var up atomic.Bool
-		w.sender.answer = func(r messages.RouteID) Answer { return Answer{OK: r == "other" || up.Load(), Status: 503, Text: "503"} }
+		w.sender.answer = func(r messages.RouteID) Answer {
+			return Answer{OK: r == "other" || up.Load(), Status: 503, Text: "503"}
+		}
 		w.start()
 		w.outage()
 		w.sleep(time.Hour)
