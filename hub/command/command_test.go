@@ -67,6 +67,7 @@ func TestCommandAsAUserMeetsIt(t *testing.T) {
 			env.Defer(mute.Close)
 			env.Setenv("MUTE", mute.URL)
 			env.Setenv("KEY", globalKey)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector sleeps a second at every program's end
 			env.Setenv("FELHOM_HUB_GLOBAL_KEY", globalKey)
 			return nil
 		},

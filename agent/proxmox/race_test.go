@@ -1,0 +1,6 @@
+//go:build race
+
+package proxmox
+
+// raced: the race detector runs.
+const raced = true
