@@ -1,12 +1,12 @@
 package dashboard
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"felhom.eu/hub/api"
+	"felhom.eu/hub/notify"
 	"felhom.eu/messages"
 )
 
@@ -26,17 +26,11 @@ type routeRow struct {
 }
 
 func rowOfRoute(route *messages.Route) routeRow {
-	v := routeRow{
-		ID: route.ID, CustomerID: route.CustomerID, Kind: route.Kind, Name: route.Name, Where: "…", Events: route.Events, Severity: route.MinSeverity,
-		Failing: route.Incident != "", OnCall: route.OnCall, Quiet: route.Quiet, MaxPerHour: route.MaxPerHour, CreatedAt: route.CreatedAt,
+	return routeRow{
+		ID: route.ID, CustomerID: route.CustomerID, Kind: route.Kind, Name: route.Name, Where: notify.Mask(route.Kind, route.URL.Reveal()),
+		Events: route.Events, Severity: route.MinSeverity, Failing: route.Incident != "", OnCall: route.OnCall, Quiet: route.Quiet,
+		MaxPerHour: route.MaxPerHour, CreatedAt: route.CreatedAt,
 	}
-	if u, err := url.Parse(route.URL.Reveal()); err == nil {
-		v.Where = u.Scheme + "://" + u.Host + "/…"
-		if route.Kind != messages.RouteWebhook { // a service's host may be a token
-			v.Where = u.Scheme + "://…"
-		}
-	}
-	return v
 }
 
 // routes are those of a customer or, when that is "", all that the viewer may see.

@@ -142,12 +142,3 @@ func (in *incident) host() messages.HostID {
 	}
 	return host
 }
-
-// ack is what an acknowledgement names; "" where there is nothing to acknowledge.
-// Of many only the page shows them all.
-func (in *incident) ack() messages.IncidentID {
-	if !in.open() || len(in.others) > 0 {
-		return ""
-	}
-	return in.lead().IncidentID
-}

@@ -70,14 +70,36 @@ func Of(d *messages.Delivery, events []messages.Event, place Place) Message {
 	for i, in := range found[:min(len(found), maxItems)] {
 		whose := i == 0 || in.lead().CustomerID != found[i-1].lead().CustomerID
 		m.Items = append(m.Items, Item{t.head(in), t.facts(in, whose, len(found) <= detailed), in.severity(), in.over()})
-		if id := in.ack(); id != "" && len(m.Acks) < maxAcks && d.Reason != messages.BecauseDrill {
-			m.Acks = append(m.Acks, "felhom-hub ack "+string(id))
-		}
+	}
+	if d.Reason != messages.BecauseDrill {
+		m.Acks = acks(found)
 	}
 	if n := len(found) - maxItems; n > 0 {
 		m.Items = append(m.Items, Item{Head: fmt.Sprintf("and %d more", n), Over: true})
 	}
 	return m
+}
+
+// acks are the commands that acknowledge what is open: by its incident, or by its
+// host where several of that are.
+func acks(found []*incident) (commands []string) {
+	open := make(map[messages.HostID]int)
+	for _, in := range found {
+		if in.open() {
+			open[in.host()] += 1 + len(in.others)
+		}
+	}
+	for _, in := range found {
+		what := string(in.lead().IncidentID)
+		if host := in.host(); open[host] > 1 && (host != "" || len(in.others) > 0) {
+			what = string(host)
+		}
+		command := "felhom-hub ack " + what + " --reason TEXT"
+		if in.open() && what != "" && !slices.Contains(commands, command) && len(commands) < maxAcks {
+			commands = append(commands, command)
+		}
+	}
+	return commands
 }
 
 // order puts what is true first.
