@@ -88,7 +88,7 @@ func openReports(hosts []*load.Host) (open []load.Ack) {
 
 // drainTimeout is what the outbox has to become empty in; it is well above the
 // back-off of a route that was always reachable.
-const drainTimeout = 60 * time.Second
+const drainTimeout = 3 * time.Minute
 
 // readTold reads every event and waits until no delivery is pending.
 func (k *killer) readTold(ctx context.Context) (t told, err error) {

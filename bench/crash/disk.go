@@ -25,7 +25,7 @@ const (
 	// reports: it wants three memtables of 64 MiB.
 	nearlyFull = 150 << 20
 	fullFor    = 1500 * time.Millisecond
-	spaceIn    = 15 * time.Second // to take reports again
+	spaceIn    = time.Minute // to take reports again
 )
 
 // disk is a memory file system of a fixed size, and a file that fills it.

@@ -18,7 +18,7 @@ import (
 const (
 	writeHosts  = 4
 	writeRounds = 5
-	storyTakes  = 25 * time.Second // at most
+	storyTakes  = 2 * time.Minute // at most
 )
 
 // failures are the ways in which the N-th write fails.
@@ -149,10 +149,12 @@ func (y *story) live(ctx context.Context, at, how int) (err error) {
 		return err
 	}
 	y.hub.Through(through...)
-	ctx, cancel := context.WithTimeout(ctx, storyTakes)
+	serving, cancel := context.WithCancel(ctx) // longer than the story: a hub that hangs is to say where
 	defer cancel()
 	served := make(chan error, 1)
-	go func() { served <- y.saboteur.serve(ctx) }()
+	go func() { served <- y.saboteur.serve(serving) }()
+	ctx, end := context.WithTimeout(ctx, storyTakes)
+	defer end()
 	told, hung := y.tell(ctx), false
 	if y.hub.Process != nil {
 		if told == nil && at == 0 {
@@ -162,9 +164,9 @@ func (y *story) live(ctx context.Context, at, how int) (err error) {
 		select {
 		case <-y.hub.Done():
 		case <-ctx.Done():
-			told = errors.Join(told, fmt.Errorf("the hub neither went on nor ended: %s", y.hub.Log.Tail(1500)))
+			said := y.hub.Log.Tail(1500)
+			told = errors.Join(told, fmt.Errorf("the hub neither went on nor ended: %s\n%s", said, y.hub.Quit()))
 			hung = true
-			y.hub.Kill()
 		}
 	}
 	cancel()

@@ -93,7 +93,7 @@ func (rs rows) print(w io.Writer) (ok bool) {
 	for i := range rs {
 		for _, c := range rs[i].Checks {
 			if !c.OK {
-				fmt.Fprintf(w, "FAIL %s: %s: %.2000s\n", rs[i].Fault, c.Name, c.Detail)
+				fmt.Fprintf(w, "FAIL %s: %s: %.8000s\n", rs[i].Fault, c.Name, c.Detail)
 			}
 		}
 	}

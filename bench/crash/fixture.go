@@ -133,7 +133,7 @@ func (f *fixture) live(ctx context.Context, h *rig.Hub, hooks *rig.Webhooks) (ac
 
 // report lets every host report so many times.
 func (f *fixture) report(ctx context.Context, h *rig.Hub, acks []load.Ack) ([]load.Ack, error) {
-	r, err := load.Run(ctx, load.Plan{Addr: h.Addr, Hosts: f.hosts, Connections: len(f.hosts), Rounds: fixtureRounds, For: time.Minute, Remember: true})
+	r, err := load.Run(ctx, load.Plan{Addr: h.Addr, Hosts: f.hosts, Connections: len(f.hosts), Rounds: fixtureRounds, For: turnTimeout, Remember: true})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (f *fixture) compare(ctx context.Context, h *rig.Hub) (d difference, err er
 
 // once sends one report that nobody keeps an account of.
 func (f *fixture) once(ctx context.Context, h *rig.Hub, host *load.Host) (status int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	twin := load.NewHost(0, host.ID, host.Key)
 	return twin.Send(ctx, h.Addr)

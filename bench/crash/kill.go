@@ -30,7 +30,7 @@ const (
 	longEvery     = 10                     // lives; in a long one, one kind of transition is hit
 	maxLongLives  = 15                     // of a run
 	maxLife       = 150 * time.Millisecond // of a short life under load
-	turnTimeout   = 30 * time.Second       // for an awaited transition
+	turnTimeout   = 2 * time.Minute        // for an awaited transition, on a slow machine
 	sleeperRate   = 40                     // returning sleepers a second, so that transitions are spread over some batches
 	steadyRate    = 2                      // reports a second of each loader in long lives
 	afterTurn     = 1200 * time.Millisecond
@@ -300,7 +300,7 @@ func (k *killer) comeBack(ctx context.Context) {
 		return
 	}
 	r, err := load.Run(ctx, load.Plan{
-		Addr: k.hub.Addr, Hosts: k.away, Connections: len(k.away), Rate: sleeperRate, Rounds: 1, For: time.Minute, Remember: true,
+		Addr: k.hub.Addr, Hosts: k.away, Connections: len(k.away), Rate: sleeperRate, Rounds: 1, For: turnTimeout, Remember: true,
 	})
 	if err != nil {
 		return // not possible: the plan is a good one

@@ -71,7 +71,7 @@ func beforeOutage(ctx context.Context, h *rig.Hub, hooks *rig.Webhooks) ([]*load
 	if err != nil {
 		return nil, err
 	}
-	r, err := load.Run(ctx, load.Plan{Addr: h.Addr, Hosts: hosts, Connections: len(hosts), Rounds: 1, For: time.Minute})
+	r, err := load.Run(ctx, load.Plan{Addr: h.Addr, Hosts: hosts, Connections: len(hosts), Rounds: 1, For: turnTimeout})
 	if err != nil {
 		return nil, err
 	}

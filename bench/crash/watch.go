@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"felhom.eu/bench/load"
 	"felhom.eu/bench/rig"
@@ -50,7 +49,7 @@ func (w *watched) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := load.Run(ctx, load.Plan{Addr: w.Addr, Hosts: hosts, Connections: len(hosts), Rounds: 1, For: time.Minute, Remember: true})
+	r, err := load.Run(ctx, load.Plan{Addr: w.Addr, Hosts: hosts, Connections: len(hosts), Rounds: 1, For: turnTimeout, Remember: true})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type Admin struct {
 }
 
 // adminTimeout bounds one question.
-const adminTimeout = 30 * time.Second
+const adminTimeout = time.Minute
 
 // NewAdmin is a client of the hub at addr.
 func NewAdmin(addr, key string) Admin {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
+	"syscall"
 	"time"
 )
 
@@ -65,13 +66,18 @@ func (h *Hub) Program(path string) { h.program = path }
 
 // Command runs one of the hub's commands, such as "check", with the hub's
 // settings, and returns its exit status and what it printed. Errors: it could
-// not be run, or took over a minute.
+// not be run, or did not end in three minutes; then the error says where it hung.
 func (h *Hub) Command(ctx context.Context, args ...string) (status int, printed string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.program, args...)
 	cmd.Env = environment(h.env)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = quitTimeout
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%v did not end: %s", args, stacks(string(out)))
+	}
 	if exit := new(exec.ExitError); errors.As(err, &exit) && ctx.Err() == nil {
 		return exit.ExitCode(), string(out), nil
 	}
@@ -85,8 +91,8 @@ func NewKey() string {
 	return hex.EncodeToString(b[:])
 }
 
-// readyTimeout is what a hub has to become ready in.
-const readyTimeout = 60 * time.Second
+// readyTimeout is what a hub has to become ready in, on a slow machine.
+const readyTimeout = 3 * time.Minute
 
 // Start runs the hub and waits until /readyz answers 200; took is how long
 // that was from the start of the process.
@@ -98,8 +104,8 @@ func (h *Hub) Start(ctx context.Context) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := h.waitReady(ctx); err != nil {
-		h.Kill()
-		return 0, fmt.Errorf("start hub: %w; it said:\n%s", err, h.Log.Tail(2000))
+		said := h.Log.Tail(2000)
+		return 0, fmt.Errorf("start hub: %w; it said:\n%s\n%s", err, said, h.Quit())
 	}
 	return time.Since(begin), nil
 }

@@ -3,7 +3,6 @@ package rig
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -84,19 +83,55 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// stopTimeout is what a program has to stop in; the hub promises 10 s.
-const stopTimeout = 15 * time.Second
+const (
+	stopTimeout = time.Minute      // what a program has to stop in; the hub promises 10 s, on a machine that is its own
+	quitTimeout = 20 * time.Second // to say where it hangs
+)
+
+// Quit ends the process (SIGQUIT), waits until it is gone, and returns where it
+// was: what its goroutines did in the program's own code. Empty when it had ended.
+func (p *Process) Quit() string {
+	begin := p.log.Len()
+	p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.done:
+	case <-time.After(quitTimeout):
+		p.Kill()
+	}
+	return stacks(p.log.Since(begin))
+}
+
+// stacks is the gist of what a Go program prints when SIGQUIT ends it: of each
+// goroutine what it waits for, and the functions above and in the program's own.
+func stacks(dump string) string {
+	var gist []string
+	for _, routine := range strings.Split(dump, "\n\n") {
+		head, calls, ok := strings.Cut(routine, "\n")
+		if !ok || !strings.HasPrefix(head, "goroutine ") || !strings.Contains(calls, "felhom.eu/") {
+			continue
+		}
+		var names []string
+		for line := range strings.Lines(calls) {
+			if args := strings.LastIndexByte(line, '('); args > 0 && line[0] != '\t' && len(names) < maxCalls {
+				names = append(names, line[:args])
+			}
+		}
+		gist = append(gist, head+" "+strings.Join(names, " < "))
+	}
+	return strings.Join(gist, "\n")
+}
+
+const maxCalls = 12 // of a goroutine
 
 // Stop asks the process to end (SIGTERM) and waits for it. An exit status other
-// than 0, and taking over 15 s, are errors.
+// than 0, and taking over a minute, are errors.
 func (p *Process) Stop() error {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 		return p.err
 	case <-time.After(stopTimeout):
-		p.Kill()
-		return errors.New("stop: still running after SIGTERM and 15 s")
+		return fmt.Errorf("stop: still running after SIGTERM and %v: %s", stopTimeout, p.Quit())
 	}
 }
 
