@@ -220,12 +220,21 @@ func (h *Hub) Panics() uint64 { return h.watch.panics.Load() }
 func (h *Hub) Inside() int { return int(h.Ingest.inside.Load()) }
 
 // Order gives an order to the registry and waits until it is durable or
-// refused. Errors: those the order names, ErrUnavailable, ctx's own.
+// refused. The audit note of ctx, if it has one, is written with the change.
+// Errors: those the order names, ErrUnavailable, ctx's own.
 func (h *Hub) Order(ctx context.Context, o order) error {
 	reply := make(chan error, 1)
-	h.engine.Send(h.registry, placed{o, reply})
+	p := placed{order: o, reply: reply}
+	note := messages.AuditOf(ctx)
+	if note != nil && !note.Written {
+		p.audit = []messages.AuditRecord{note.Record}
+	}
+	h.engine.Send(h.registry, p)
 	select {
 	case err := <-reply:
+		if err == nil && len(p.audit) > 0 {
+			note.Written = true
+		}
 		return err
 	case <-ctx.Done():
 		return errors.Join(ErrUnavailable, ctx.Err())

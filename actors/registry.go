@@ -48,6 +48,7 @@ type order interface {
 // placed is an order with who waits for it; reply has room for one.
 type placed struct {
 	order
+	audit []messages.AuditRecord // written with what the order changes
 	reply chan<- error
 }
 
@@ -134,6 +135,7 @@ func (r *Registry) write(c *actor.Context, p placed) {
 		r.done(c, err)
 		return
 	}
+	more.Audit = append(more.Audit, p.audit...)
 	r.apply, r.token = apply, r.hub.token()
 	w := &write{from: c.PID(), token: r.token, more: more}
 	w.order, _ = p.order.(bookOrder)

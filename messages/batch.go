@@ -46,7 +46,12 @@ type Batch struct {
 	DelTokens      []TokenID
 	DelSilences    []SilenceID
 	PutDeadlines   []Deadline
-	DelDeadlines   []Deadline       // of which CustomerID and ID count
+	DelDeadlines   []Deadline // of which CustomerID and ID count
+	PutUsers       []User
+	DelUsers       []UserName
+	PutSessions    []Session
+	DelSessions    []KeyHash
+	Audit          []AuditRecord    // the store numbers them
 	DelControllers []ControllerName // state only; events and history stay
 }
 

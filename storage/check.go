@@ -66,6 +66,7 @@ type checker struct {
 	lost      []Loss
 	lastEvent uint64
 	lastDeliv uint64
+	lastAudit uint64
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -129,6 +130,17 @@ func (c *checker) row(key, value []byte) error {
 		return tally(nil, key, value, (*decoder).enrollToken)
 	case prefixDeadline:
 		return tally(nil, key, value, (*decoder).deadline)
+	case prefixUser:
+		return tally(nil, key, value, (*decoder).user)
+	case prefixSession:
+		return tally(nil, key, value, (*decoder).session)
+	case prefixAudit:
+		v, err := decode(key, value, (*decoder).audit)
+		if err == nil && v.Sequence != c.lastAudit+1 {
+			err = fmt.Errorf("%w: audit record %d follows %d", ErrCorrupt, v.Sequence, c.lastAudit)
+		}
+		c.lastAudit++
+		return err
 	case prefixController:
 		return tally(&c.Controllers, key, value, (*decoder).controller)
 	case prefixGuest:

@@ -45,6 +45,9 @@
 //	a       incident id                     Alarm                     until it has ended and was told
 //	q       silence id                      Silence                   until DelSilences
 //	j       be32 day, be64 batch, be32 n    Trace                     as the day's history
+//	U       user name                       User                      until DelUsers
+//	S       hash of the cookie              Session                   until DelSessions
+//	A       be64 sequence                   AuditRecord               for ever
 //	e       event id                        Event                     for ever
 //	f       host id, 0, event id            – (events of a host)      as the event
 //	o       customer id, 0, event id        – (events of a customer)  as the event

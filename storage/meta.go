@@ -16,6 +16,7 @@ type meta struct {
 	EventID  messages.EventID
 	Delivery uint64
 	Hosts    uint64
+	Audit    uint64
 }
 
 func (e *encoder) meta(m *meta) {
@@ -27,10 +28,13 @@ func (e *encoder) meta(m *meta) {
 	e.text(string(m.EventID))
 	e.uint(m.Delivery)
 	e.uint(m.Hosts)
+	if m.Audit > 0 {
+		e.uint(m.Audit)
+	}
 }
 
 func (d *decoder) meta([]byte) meta {
-	return meta{
+	m := meta{
 		Batch:    d.uint(),
 		BatchAt:  d.time(),
 		Ledger:   messages.Ledger{Listened: messages.Listened(d.int()), At: d.time()},
@@ -39,6 +43,10 @@ func (d *decoder) meta([]byte) meta {
 		Delivery: d.uint(),
 		Hosts:    d.uint(),
 	}
+	if d.more() {
+		m.Audit = d.uint()
+	}
+	return m
 }
 
 // LossKind says what was lost.

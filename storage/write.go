@@ -179,6 +179,9 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.PutRoutes, w.putRoute) },
 		func() error { return every(b.PutRules, w.putRules) },
 		func() error { return every(b.PutTokens, w.putToken) },
+		func() error { return every(b.PutUsers, w.putUser) },
+		func() error { return every(b.PutSessions, w.putSession) },
+		func() error { return w.audits(b.Audit) },
 		func() error { return every(b.Hosts, w.hostState) },
 		func() error { return every(b.Controllers, w.controllerState) },
 		func() error { return w.mergeGuests(b.Guests) },
@@ -196,6 +199,8 @@ func (w *batchWriter) all() error {
 		func() error { return every(b.PutDeadlines, w.putDeadline) },
 		func() error { return every(b.DelDeadlines, w.delDeadline) },
 		func() error { return every(b.DelControllers, w.delController) },
+		func() error { return every(b.DelUsers, w.delUser) },
+		func() error { return every(b.DelSessions, w.delSession) },
 		func() error { return every(b.DelHosts, w.delHost) },
 		func() error { return every(b.DelCustomers, w.delCustomer) },
 	} {

@@ -148,7 +148,7 @@ func (s *Server) acknowledge(ctx *fasthttp.RequestCtx, a args) error {
 	if err := checkReason(in.Reason); err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	ack := &messages.Ack{By: a.by(), Reason: in.Reason, At: time.Now().UTC()}
 	if err := s.fleet.Acknowledge(c, []messages.IncidentID{id}, ack); err != nil {
@@ -166,7 +166,7 @@ func (s *Server) unacknowledge(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.Acknowledge(c, []messages.IncidentID{id}, nil); err != nil {
 		return err

@@ -41,7 +41,7 @@ func (s *Server) rotateCustomerKey(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	key, err := s.fleet.RotateCustomerKey(c, id)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Server) revokeCustomerKey(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.RevokeCustomerKey(c, id); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (s *Server) removeController(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.RemoveController(c, name); err != nil {
 		return err

@@ -25,6 +25,9 @@ const (
 	silenceList    = 's'
 	alarmList      = 'a'
 	memberList     = 'm'
+	userList       = 'w'
+	sessionList    = 'n'
+	auditList      = 'l'
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,7 +13,7 @@ import (
 
 const maxDisplayName = 200 // bytes
 
-func (s *Server) addCustomer(ctx *fasthttp.RequestCtx, _ args) error {
+func (s *Server) addCustomer(ctx *fasthttp.RequestCtx, a args) error {
 	var in struct {
 		CustomerID  string `json:"customer_id"`
 		DisplayName string `json:"display_name"`
@@ -30,7 +31,7 @@ func (s *Server) addCustomer(ctx *fasthttp.RequestCtx, _ args) error {
 	if !printable(in.DisplayName, maxDisplayName) {
 		return &fieldError{"display_name", "want at most 200 bytes of printable text"}
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	customer, err := s.fleet.AddCustomer(c, id, in.DisplayName)
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Server) setBlocked(ctx *fasthttp.RequestCtx, a args, blocked bool) erro
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	customer, err := s.fleet.SetBlocked(c, id, blocked)
 	if err != nil {
@@ -120,7 +121,10 @@ func (s *Server) removeCustomer(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	if slices.ContainsFunc(s.cfg.Sessions.Users(), func(u messages.User) bool { return u.CustomerID == id }) {
+		return errStillHas
+	}
+	c, cancel := s.change(a)
 	defer cancel()
 	switch err := s.fleet.RemoveCustomer(c, id); {
 	case errors.Is(err, ErrInUse):
@@ -132,4 +136,4 @@ func (s *Server) removeCustomer(ctx *fasthttp.RequestCtx, a args) error {
 	return nil
 }
 
-var errStillHas = newProblem(409, messages.CodeConflict, "customer_id: still has hosts or routes; remove them first")
+var errStillHas = newProblem(409, messages.CodeConflict, "customer_id: still has hosts, routes or users; remove them first")

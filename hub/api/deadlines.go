@@ -43,7 +43,7 @@ func (s *Server) addDeadline(ctx *fasthttp.RequestCtx, a args) error {
 	if in.GraceSeconds != nil {
 		d.GraceSeconds = *in.GraceSeconds
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	added, err := s.fleet.AddDeadline(c, d)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Server) removeDeadline(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.RemoveDeadline(c, customer, id); err != nil {
 		return err

@@ -56,7 +56,7 @@ func tokenItemOf(t messages.EnrollToken) tokenItem {
 	return item
 }
 
-func (s *Server) addToken(ctx *fasthttp.RequestCtx, _ args) error {
+func (s *Server) addToken(ctx *fasthttp.RequestCtx, a args) error {
 	in := struct {
 		CustomerID   string `json:"customer_id"`
 		NodePattern  string `json:"node_pattern"`
@@ -83,7 +83,7 @@ func (s *Server) addToken(ctx *fasthttp.RequestCtx, _ args) error {
 	if err := checkSite(in.Site); err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	t, secret, err := s.fleet.AddToken(c, messages.EnrollToken{CustomerID: customer, NodePattern: in.NodePattern, Uses: in.Uses, Site: in.Site},
 		time.Duration(in.ValidSeconds)*time.Second)
@@ -127,7 +127,7 @@ func (s *Server) removeToken(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.RemoveToken(c, id); err != nil {
 		return err

@@ -107,7 +107,7 @@ func (s *Server) retryDelivery(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.RetryDelivery(c, id); err != nil {
 		return err

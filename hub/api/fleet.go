@@ -136,6 +136,12 @@ type Fleet interface {
 	// ends it. ErrBusy, InvalidField.
 	Replay(ctx context.Context, q messages.ReplayQuery, line func(messages.ReplayLine) error) error
 
+	// SaveAccess makes durable what changed of users and sessions, and the audit note
+	// of its context. ErrNotFound: no such customer.
+	SaveAccess(ctx context.Context, c AccessChange) error
+	// Audit is the audit log, oldest first; after is exclusive.
+	Audit(ctx context.Context, after uint64, limit int) ([]messages.AuditRecord, error)
+
 	// Backup streams a consistent copy of the store to w.
 	Backup(ctx context.Context, w io.Writer) error
 	// Health says how the hub is; Ready is false while it cannot accept reports.
@@ -160,6 +166,14 @@ type EventFilter struct {
 type DeliveryFilter struct {
 	CustomerID messages.CustomerID
 	State      messages.DeliveryState
+}
+
+// AccessChange is what changed of who may sign in and who is signed in.
+type AccessChange struct {
+	PutUsers    []messages.User
+	DelUsers    []messages.UserName
+	PutSessions []messages.Session
+	DelSessions []messages.KeyHash
 }
 
 // ProtectionFilter narrows a list of guests; zero fields match all.

@@ -16,6 +16,7 @@ import (
 // answers instead.
 type fakeFleet struct {
 	fakeSilences
+	fakeAccess
 	fakeAlarms
 	mu          sync.Mutex
 	recorded    []messages.Summary

@@ -130,7 +130,7 @@ type mintedKey struct {
 	APIKey string          `json:"api_key"`
 }
 
-func (s *Server) mintHost(ctx *fasthttp.RequestCtx, _ args) error {
+func (s *Server) mintHost(ctx *fasthttp.RequestCtx, a args) error {
 	var in struct {
 		CustomerID          string `json:"customer_id"`
 		PollIntervalSeconds int    `json:"poll_interval_seconds"`
@@ -149,7 +149,7 @@ func (s *Server) mintHost(ctx *fasthttp.RequestCtx, _ args) error {
 	if err := checkSite(in.Site); err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	id, key, err := s.fleet.MintHost(c, messages.Host{CustomerID: customer, PollIntervalSeconds: in.PollIntervalSeconds, Site: in.Site})
 	if err != nil {
@@ -342,7 +342,7 @@ func (s *Server) rotateKey(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	key, err := s.fleet.RotateKey(c, id)
 	if err != nil {
@@ -365,7 +365,7 @@ func (s *Server) onHost(ctx *fasthttp.RequestCtx, a args, do func(context.Contex
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := do(c, id); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/auth"
+	"felhom.eu/messages"
 )
 
 // Page is an address for browsers. The server finds it, admits who asks, checks
@@ -28,6 +29,7 @@ type Page struct {
 type Visit struct {
 	Who    auth.Principal
 	Params [maxParams]string
+	Note   *messages.AuditNote // of a POST: what the audit log will say; messages.WithAudit hands it on
 }
 
 // withPages are the routes of the API with the dashboard's among them.
@@ -36,7 +38,7 @@ func withPages(rows []route, pages []Page) []route {
 	for _, p := range pages {
 		serve := p.Serve
 		handle := func(_ *Server, ctx *fasthttp.RequestCtx, a args) error {
-			serve(ctx, Visit{a.who, a.params})
+			serve(ctx, Visit{a.who, a.params, a.note})
 			return nil
 		}
 		all = slices.DeleteFunc(all, func(r route) bool { return r.method == p.Method && r.path == p.Path })

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/auth"
+	"felhom.eu/messages"
 )
 
 // access says who may come in.
@@ -31,8 +32,9 @@ const maxParams = 3
 
 // args are what a handler is given beside the request.
 type args struct {
-	who    auth.Principal    // zero for forAll
-	params [maxParams]string // what stands for {…} in the path, copied
+	who    auth.Principal      // zero for forAll
+	params [maxParams]string   // what stands for {…} in the path, copied
+	note   *messages.AuditNote // of what changes something; else nil
 }
 
 // handler answers one route; its error becomes the answer, by the table in error.go.
@@ -120,6 +122,17 @@ var routes = []route{
 	{"GET", "/api/v1/admin/deliveries", forCustomers, (*Server).listDeliveries},
 	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
 
+	{"POST", "/api/v1/admin/users", forOperators, (*Server).addUser},
+	{"GET", "/api/v1/admin/users", forViewers, (*Server).listUsers},
+	{"DELETE", "/api/v1/admin/users/{user_name}", forOperators, (*Server).removeUser},
+	{"POST", "/api/v1/admin/users/{user_name}/password", forOperators, (*Server).setPassword},
+	{"POST", "/api/v1/admin/users/{user_name}/role", forOperators, (*Server).setRole},
+	{"DELETE", "/api/v1/admin/users/{user_name}/sessions", forOperators, (*Server).endSessionsOf},
+	{"GET", "/api/v1/admin/sessions", forViewers, (*Server).listSessions},
+	{"DELETE", "/api/v1/admin/sessions/{session_id}", forOperators, (*Server).endSession},
+	{"POST", "/api/v1/admin/login-links", forOperators, (*Server).addLoginLink},
+	{"GET", "/api/v1/admin/audit", forViewers, (*Server).listAudit},
+
 	{"GET", "/api/v1/admin/backup", forOperators, (*Server).backup},
 	{"POST", "/api/v1/admin/replay", forOperators, (*Server).replay},
 
@@ -132,6 +145,7 @@ var routes = []route{
 	{"GET", "/login", forGuests, (*Server).showLogin},
 	{"POST", "/login", forGuests, (*Server).login},
 	{"POST", "/logout", forSessions, (*Server).logout},
+	{"POST", "/logout-everywhere", forSessions, (*Server).logoutEverywhere},
 	{"POST", "/csp-report", forAll, (*Server).cspReport},
 	{"GET", "/plain.css", forAll, (*Server).plainCSS},
 }

@@ -72,7 +72,7 @@ type routeInput struct {
 	routeSettings
 }
 
-func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
+func (s *Server) addRoute(ctx *fasthttp.RequestCtx, a args) error {
 	var in routeInput
 	if err := s.decode(ctx, &in); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (s *Server) addRoute(ctx *fasthttp.RequestCtx, _ args) error {
 	if err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	added, err := s.fleet.AddRoute(c, r)
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *Server) removeRoute(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	switch err := s.fleet.RemoveRoute(c, id); {
 	case errors.Is(err, ErrInUse):

@@ -48,7 +48,8 @@ type Config struct {
 	TLSCertFile        string // with TLSKeyFile: both listeners speak TLS; reloaded when they change
 	TLSKeyFile         string
 	// Sessions are the users and their browsers, as they were left; nil is none.
-	Sessions *auth.Sessions
+	Sessions    *auth.Sessions
+	BehindProxy bool // the last address of X-Forwarded-For is where a request came from
 
 	ReadTimeout  time.Duration // default 10 s
 	WriteTimeout time.Duration // default 10 s
@@ -104,6 +105,9 @@ type Server struct {
 	receipts   receipts
 	strangers  tally
 	complaints tally // of browsers
+	passwords  *auth.Passwords
+	throttle   auth.Throttle
+	users      sync.Mutex // from reading a user to the change's being durable
 	refusals   refusals
 	counts     counters
 	address    atomic.Pointer[string] // scheme://host:port of the main listener
@@ -125,7 +129,7 @@ type counters struct {
 // New makes a Server that authenticates with keys and asks fleet. It listens
 // nowhere until Serve or ServeAgents.
 func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
-	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log, inflaters: newInflaters()}
+	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log, inflaters: newInflaters(), passwords: auth.NewPasswords()}
 	s.room = newRoom(max(bodyRoom, 4*s.cfg.MaxBodyBytes), s.cfg.ReadTimeout+askTimeout)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers = tally{log: log, what: "requests without a valid key"}
@@ -175,6 +179,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // nothing of the request, whose memory ends with the handler.
 func (s *Server) ask() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.life, askTimeout)
+}
+
+// change is the context of a change: as of a question, with what the audit log
+// will say.
+func (s *Server) change(a args) (context.Context, context.CancelFunc) {
+	c, cancel := s.ask()
+	return messages.WithAudit(c, a.note), cancel
 }
 
 // door is one way in: a table of routes behind a fasthttp server.
@@ -255,7 +266,13 @@ func (d *door) dispatch(ctx *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	return r.handle(d.Server, ctx, a)
+	if !r.audited() {
+		return r.handle(d.Server, ctx, a)
+	}
+	a.note = d.noteOf(ctx, r, &a)
+	err = r.handle(d.Server, ctx, a)
+	d.write(ctx, a.note, err)
+	return err
 }
 
 // enter finds what a header asks for and who asks.

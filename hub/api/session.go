@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/auth"
+	"felhom.eu/messages"
 )
 
 const (
@@ -90,26 +92,74 @@ func (s *Server) sameSite(h *fasthttp.RequestHeader) bool {
 	return u.Host == string(h.Host()) || err == nil && u.Scheme == external.Scheme && u.Host == external.Host
 }
 
-// addressOf is where a request came from, without the port.
-func addressOf(ctx *fasthttp.RequestCtx) netip.Addr {
+// addressOf is where a request came from, without the port: as the connection
+// says, or the proxy that is known to stand before the hub.
+func (s *Server) addressOf(ctx *fasthttp.RequestCtx) netip.Addr {
+	if all := ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor); s.cfg.BehindProxy && len(all) > 0 {
+		last := all[len(all)-1] // what stands before it is the client's word
+		if a, err := netip.ParseAddr(string(bytes.TrimSpace(last[bytes.LastIndexByte(last, ',')+1:]))); err == nil {
+			return a.Unmap().WithZone("")
+		}
+	}
 	a, _ := netip.AddrFromSlice(ctx.RemoteIP())
 	return a.Unmap()
 }
 
-// keepLater makes a change of sessions durable that nobody has to wait for: that
-// one was seen, or is over.
-func (s *Server) keepLater(c auth.Changes) {}
+// keep makes a change of sessions durable.
+func (s *Server) keep(c context.Context, changed auth.Changes) error {
+	return s.fleet.SaveAccess(c, AccessChange{PutSessions: changed.Put, DelSessions: changed.Drop})
+}
 
-// signIn opens a session and sends the browser to the first page.
-func (s *Server) signIn(ctx *fasthttp.RequestCtx, cookie string) {
+// keepLater makes a change of sessions durable that nobody has to wait for: that
+// one was seen, or is over by itself.
+func (s *Server) keepLater(changed auth.Changes) {
+	if changed.None() {
+		return
+	}
+	go func() {
+		c, cancel := s.ask()
+		defer cancel()
+		if err := s.keep(c, changed); err != nil {
+			s.log.Warn().Str("error", redact(err.Error())).Msg("sessions not written")
+		}
+	}()
+}
+
+// signIn opens a session and sends the browser to the first page. The cookie is
+// given when the session is durable.
+func (s *Server) signIn(ctx *fasthttp.RequestCtx, user messages.UserName) error {
+	who := auth.Principal{Kind: auth.Session, User: user}
+	note := s.newNote(ctx, &who, "sign in")
+	cookie, changed := s.cfg.Sessions.Open(user, note.Record.Address, string(ctx.Request.Header.UserAgent()), time.Now())
+	c, cancel := s.change(args{note: note})
+	defer cancel()
+	if err := s.keep(c, changed); err != nil {
+		s.cfg.Sessions.Drop(messages.HashKey([]byte(cookie)))
+		return err
+	}
 	s.setCookie(ctx, cookie)
 	ctx.Response.Header.Set(fasthttp.HeaderLocation, "/")
 	ctx.SetStatusCode(fasthttp.StatusSeeOther)
+	return nil
 }
 
 // logout ends the session that asks for it, and this browser's cookie.
 func (s *Server) logout(ctx *fasthttp.RequestCtx, a args) error {
-	s.keepLater(s.cfg.Sessions.Drop(a.who.Hash))
+	return s.signOut(ctx, a, "sign out", s.cfg.Sessions.Drop(a.who.Hash))
+}
+
+// logoutEverywhere ends all sessions of who asks.
+func (s *Server) logoutEverywhere(ctx *fasthttp.RequestCtx, a args) error {
+	return s.signOut(ctx, a, "sign out everywhere", s.cfg.Sessions.EndOf(a.who.User))
+}
+
+func (s *Server) signOut(ctx *fasthttp.RequestCtx, a args, action string, changed auth.Changes) error {
+	a.note = s.newNote(ctx, &a.who, action)
+	c, cancel := s.change(a)
+	defer cancel()
+	if err := s.keep(c, changed); err != nil {
+		return err
+	}
 	s.setCookie(ctx, "")
 	ctx.Response.Header.Set(fasthttp.HeaderLocation, "/login")
 	ctx.Response.Header.Set("Clear-Site-Data", `"cache", "storage"`)

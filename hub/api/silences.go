@@ -65,7 +65,7 @@ func (s *Server) addSilence(ctx *fasthttp.RequestCtx, a args) error {
 	if made.EndsAt, err = parseInstant("ends_at", in.EndsAt); err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	added, err := s.fleet.AddSilence(c, made)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Server) endSilence(ctx *fasthttp.RequestCtx, a args) error {
 	if err != nil {
 		return errNotFound
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	if err := s.fleet.EndSilence(c, id); err != nil {
 		return err

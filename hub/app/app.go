@@ -37,19 +37,20 @@ const (
 
 // App is a hub that runs. Make one with Start.
 type App struct {
-	cfg     config.Config
-	version string
-	log     zerolog.Logger
-	started time.Time
-	db      *storage.DB
-	hub     *actors.Hub
-	keys    *auth.Keys
-	server  *api.Server
-	address net.Addr
-	store   storeSize
-	fatal   chan error // room for one: the first
-	failed  sync.Once
-	serving sync.WaitGroup
+	cfg      config.Config
+	version  string
+	log      zerolog.Logger
+	started  time.Time
+	db       *storage.DB
+	hub      *actors.Hub
+	keys     *auth.Keys
+	sessions *auth.Sessions
+	server   *api.Server
+	address  net.Addr
+	store    storeSize
+	fatal    chan error // room for one: the first
+	failed   sync.Once
+	serving  sync.WaitGroup
 }
 
 // Start brings a hub up; it returns when agents can report. The caller ends it
@@ -98,13 +99,21 @@ func (a *App) open(global messages.Secret) error {
 	if err != nil {
 		return err
 	}
+	var over auth.Changes
+	if a.sessions, over, err = loadSessions(a.db, time.Now()); err != nil {
+		return err
+	}
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
 	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
 	board := dashboard.New(f, dashboard.Config{Version: a.version, DownSeconds: a.cfg.DownSeconds, ExternalURL: a.cfg.ExternalURL}, a.log.With().Str("component", "dashboard").Logger())
 	c := apiConfig(&a.cfg, a.version)
-	c.Pages, c.Closing = board.Pages(), board.Close
+	c.Pages, c.Closing, c.Sessions = board.Pages(), board.Close, a.sessions
 	a.server = api.New(c, keys, f, a.log.With().Str("component", "api").Logger())
-	return a.listen()
+	if err := a.listen(); err != nil {
+		return err
+	}
+	go f.forget(over.Drop)
+	return nil
 }
 
 func rules(c *config.Config) actors.Rules {
@@ -120,7 +129,7 @@ func apiConfig(c *config.Config, version string) api.Config {
 	return api.Config{
 		Version: version, MaxBodyBytes: c.MaxBodyBytes, MaxConnsPerIP: c.ConnsPerIP(),
 		AllowPrivateRoutes: c.AllowPrivateRoutes, ExternalURL: c.ExternalURL,
-		TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile, IdleTimeout: idleTimeout(c),
+		BehindProxy: c.BehindProxy, TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile, IdleTimeout: idleTimeout(c),
 	}
 }
 

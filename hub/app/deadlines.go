@@ -15,7 +15,7 @@ import (
 )
 
 // AddDeadline implements api.Fleet.
-func (f *fleet) AddDeadline(_ context.Context, d messages.Deadline) (api.DeadlineView, error) {
+func (f *fleet) AddDeadline(ctx context.Context, d messages.Deadline) (api.DeadlineView, error) {
 	if _, err := f.db.Customer(d.CustomerID); err != nil {
 		return api.DeadlineView{}, translate(err)
 	}
@@ -24,6 +24,7 @@ func (f *fleet) AddDeadline(_ context.Context, d messages.Deadline) (api.Deadlin
 	}
 	now := time.Now().UTC()
 	d.ID, d.CreatedAt = messages.DeadlineID(ulid.Make().String()), now
+	messages.AuditOf(ctx).About(string(d.ID), d.CustomerID)
 	err := f.hub.AddDeadline(d)
 	if wrong := new(actors.FieldProblem); errors.As(err, &wrong) {
 		return api.DeadlineView{}, api.InvalidField(wrong.Field, wrong.Problem)

@@ -28,6 +28,7 @@ func (f *fleet) AddToken(ctx context.Context, t messages.EnrollToken, life time.
 	secret, hash := newKey()
 	t.ID, t.Hash, t.CreatedAt = messages.TokenID(ulid.Make().String()), hash, time.Now().UTC()
 	t.ExpiresAt = t.CreatedAt.Add(life)
+	messages.AuditOf(ctx).About(string(t.ID), t.CustomerID)
 	var old []messages.TokenID
 	for i := range all {
 		if t.CreatedAt.Sub(all[i].ExpiresAt) > tokensStay {

@@ -34,6 +34,7 @@ type fleet struct {
 	keys  sync.Mutex // from reading a host's keys to the order that changes them
 
 	replaying sync.Mutex // one replay at a time
+	access    sync.Mutex // from what changed of users and sessions to its being written
 }
 
 // Record implements api.Reporter.
@@ -69,6 +70,7 @@ func translate(err error) error {
 // AddCustomer implements api.Fleet.
 func (f *fleet) AddCustomer(ctx context.Context, id messages.CustomerID, name string) (messages.Customer, error) {
 	c := messages.Customer{ID: id, DisplayName: name, CreatedAt: time.Now().UTC()}
+	messages.AuditOf(ctx).About(string(id), id)
 	return c, translate(f.hub.Order(ctx, actors.AddCustomer{Customer: c}))
 }
 
@@ -126,6 +128,7 @@ func (f *fleet) MintHost(ctx context.Context, h messages.Host) (messages.HostID,
 	h.CreatedAt = time.Now().UTC()
 	for {
 		h.ID = messages.HostID(string(h.CustomerID) + "-" + hex.EncodeToString(random(4)))
+		messages.AuditOf(ctx).About(string(h.ID), h.CustomerID)
 		err := f.hub.Order(ctx, actors.AddHost{
 			Host: h,
 			Key:  messages.Key{Hash: hash, Kind: messages.KeyHost, HostID: h.ID, CustomerID: h.CustomerID, CreatedAt: h.CreatedAt},
@@ -317,6 +320,7 @@ func (f *fleet) Events(_ context.Context, filter api.EventFilter, after messages
 // AddRoute implements api.Fleet.
 func (f *fleet) AddRoute(ctx context.Context, r messages.Route) (messages.Route, error) {
 	r.ID, r.CreatedAt = messages.RouteID(ulid.Make().String()), time.Now().UTC()
+	messages.AuditOf(ctx).About(string(r.ID), r.CustomerID)
 	return r, orderedRoute(f.hub.Order(ctx, actors.AddRoute{Route: r}))
 }
 

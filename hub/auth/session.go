@@ -100,7 +100,20 @@ func (s *Sessions) RemoveUser(name messages.UserName) Changes {
 	delete(s.users, name)
 	maps.DeleteFunc(s.links, func(_ messages.KeyHash, l link) bool { return l.user == name })
 	s.mu.Unlock()
+	return s.EndOf(name)
+}
+
+// EndOf ends all sessions of a user.
+func (s *Sessions) EndOf(name messages.UserName) Changes {
 	return s.End(func(v *messages.Session) bool { return v.User == name })
+}
+
+// Has reports whether there is such a session.
+func (s *Sessions) Has(h messages.KeyHash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.sessions[h]
+	return ok
 }
 
 // User is who has that name.

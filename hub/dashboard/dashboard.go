@@ -151,6 +151,7 @@ func (d *Dashboard) page(serve func(*request) error) func(*fasthttp.RequestCtx, 
 	return func(ctx *fasthttp.RequestCtx, v api.Visit) {
 		c, cancel := context.WithTimeout(context.Background(), askTimeout)
 		defer cancel()
+		c = messages.WithAudit(c, v.Note)
 		r := &request{RequestCtx: ctx, ctx: c, viewer: viewerOf(&v.Who), params: v.Params, now: time.Now().UTC()}
 		if err := serve(r); err != nil {
 			d.fail(r, err)
