@@ -104,6 +104,27 @@ func TestPriorities(t *testing.T) {
 	}
 }
 
+// A pager is told which incident a message is of, and a recovery ends it.
+func TestPagersKnowTheIncident(t *testing.T) {
+	d, events := outage("")
+	for typ, want := range map[messages.EventType][]string{
+		messages.HostDown:      {`"event_action": "trigger"`, `"dedup_key": "01JX7Q0000000000000000NCD1"`, `"severity": "critical"`},
+		messages.HostRecovered: {`"event_action": "resolve"`, `"dedup_key": "01JX7Q0000000000000000NCD1"`},
+	} {
+		events[0].Type = typ
+		w := newWorld(t, contented)
+		r := w.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(urls["pagerduty"]), d, events)
+		if !r.OK {
+			t.Fatalf("%+v", r)
+		}
+		for _, words := range want {
+			if got := shown(w.asked()[0]); !strings.Contains(got, words) {
+				t.Errorf("%s: want %s in %s", typ, words, got)
+			}
+		}
+	}
+}
+
 // Slack's API says no with a 200.
 func TestSlackAPIVerdicts(t *testing.T) {
 	for text, want := range map[string]Result{

@@ -59,5 +59,21 @@ func sendService(l *letter) (err error) {
 	if l.Link != "" {
 		said += "\n" + l.Link
 	}
-	return service.Send(said, &types.Params{})
+	return service.Send(said, paramsOf(l))
+}
+
+// paramsOf are what a pager is told beside the words: which messages are of one
+// incident, and that it is over, so that a recovery does not page.
+func paramsOf(l *letter) *types.Params {
+	p := types.Params{}
+	switch {
+	case l.url.Scheme == "pagerduty" && l.Thread != "":
+		p["dedup_key"], p["severity"], p["action"] = string(l.Thread), l.Severity.String(), "trigger"
+		if l.Over {
+			p["action"] = "resolve"
+		}
+	case l.url.Scheme == "opsgenie" && l.Thread != "":
+		p["alias"] = string(l.Thread)
+	}
+	return &p
 }

@@ -3,6 +3,8 @@ package notify
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +76,24 @@ func TestCheckURL(t *testing.T) {
 	}
 	if CheckURL("pigeon", "https://example.com", false) == nil {
 		t.Error("a kind that is none was taken")
+	}
+}
+
+// Every URL that the documentation gives is taken.
+func TestDocumentedURLs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/alerting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`'([a-z+]+://[^']+)'`).FindAllStringSubmatch(string(page), -1)
+	for _, m := range found {
+		raw := strings.NewReplacer("USERKEY", "uKey", "/TOKEN", "/A23456789012345").Replace(m[1])
+		if err := CheckURL(messages.RouteShoutrrr, raw, false); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	if len(found) < 12 {
+		t.Errorf("%d URLs found", len(found))
 	}
 }
 
