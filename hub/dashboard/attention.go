@@ -112,7 +112,7 @@ func alarmOf(r *row) messages.Alarm {
 	}
 	return messages.Alarm{
 		ID: r.incident, CustomerID: r.id.Customer(), HostID: r.id, Site: r.site, Type: t, Severity: t.Severity(),
-		Summary: string(r.id) + " is " + r.phase.String(), OpenedAt: at(r.since),
+		Summary: "no contact since " + stamp(at(r.contactAt)), OpenedAt: at(r.since),
 	}
 }
 

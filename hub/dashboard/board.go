@@ -59,6 +59,7 @@ type board struct {
 	mu        sync.Mutex
 	rows      map[messages.HostID]*row
 	sorted    []*row // by id
+	dirty     []*row // changed since the last tick
 	customers map[messages.CustomerID]messages.Customer
 	alarms    []messages.Alarm
 	silences  []api.SilenceView
@@ -209,12 +210,14 @@ func (b *board) apply(batch *messages.Batch) (stirred bool) {
 			b.sorted = slices.Insert(b.sorted, at, r)
 			stirred = true
 		}
-		r.site, r.dirty = h.Site, true
+		r.site = h.Site
+		b.mark(r)
 	}
 	for i := range batch.Hosts {
 		if r := b.rows[batch.Hosts[i].ID]; r != nil {
 			r.take(&batch.Hosts[i])
-			r.dirty, stirred = true, stirred || r.moved
+			b.mark(r)
+			stirred = stirred || r.moved
 		}
 	}
 	for _, id := range batch.DelHosts {
@@ -236,12 +239,20 @@ func (b *board) apply(batch *messages.Batch) (stirred bool) {
 	return stirred
 }
 
+// mark notes that a row changed. b.mu is held.
+func (b *board) mark(r *row) {
+	if !r.dirty {
+		r.dirty = true
+		b.dirty = append(b.dirty, r)
+	}
+}
+
 // forget drops what is known; the next look reads it again. b.mu is held.
 func (b *board) forget() {
 	if b.stop != nil {
 		b.stop()
 	}
-	b.stop, b.rows, b.sorted, b.alarms, b.customers = nil, nil, nil, nil, nil
+	b.stop, b.rows, b.sorted, b.dirty, b.alarms, b.silences, b.customers = nil, nil, nil, nil, nil, nil, nil
 }
 
 // run ticks until nobody has looked for a while.
@@ -303,18 +314,25 @@ type list struct {
 func (b *board) list(q *listQuery, v viewer) list {
 	var l list
 	var found []*row
-	sites := make(map[string]struct{})
+	sites, site := make(map[string]struct{}), ""
+	var customer messages.CustomerID // of the row before: they come by id
+	seen, named := false, false
 	for _, r := range b.sorted {
-		if !v.sees(r.id.Customer()) || q.of != "" && r.id.Customer() != q.of {
+		if c := r.id.Customer(); c != customer {
+			customer, seen = c, v.sees(c) && (q.of == "" || q.of == c)
+			named = q.text != "" && strings.Contains(strings.ToLower(b.customers[c].DisplayName), q.text)
+		}
+		if !seen {
 			continue
 		}
 		l.total++
 		l.counts[r.phase]++
 		l.newest = max(l.newest, r.contactAt)
-		if r.site != "" {
-			sites[r.site] = struct{}{}
+		if r.site != site && r.site != "" {
+			site = r.site
+			sites[site] = struct{}{}
 		}
-		if b.matches(r, q) {
+		if (q.customer == "" || q.customer == customer) && q.matches(r, named) {
 			found = append(found, r)
 		}
 	}
@@ -331,17 +349,13 @@ func (b *board) list(q *listQuery, v viewer) list {
 	return l
 }
 
-func (b *board) matches(r *row, q *listQuery) bool {
+// matches reports whether a row is asked for; named tells that its customer's name is.
+func (q *listQuery) matches(r *row, named bool) bool {
 	if !q.anyPhase && r.phase != q.phase || q.site != "" && r.site != q.site {
 		return false
 	}
-	if q.customer != "" && r.id.Customer() != q.customer {
-		return false
-	}
-	return q.text == "" || strings.Contains(string(r.id), q.text) ||
-		strings.Contains(strings.ToLower(r.site), q.text) ||
-		strings.Contains(strings.ToLower(b.customers[r.id.Customer()].DisplayName), q.text) ||
-		strings.Contains(r.version, q.text)
+	return q.text == "" || named || strings.Contains(string(r.id), q.text) ||
+		strings.Contains(strings.ToLower(r.site), q.text) || strings.Contains(r.version, q.text)
 }
 
 // sorts are the orders of a list, each from what is most worth a look.
@@ -362,16 +376,16 @@ func urgency(p messages.Phase) int {
 	return [...]int{messages.PhaseNew: 1, messages.PhaseOK: 0, messages.PhaseStale: 2, messages.PhaseDown: 3}[p]
 }
 
-// order sorts rows, which come by id.
+// order sorts rows, which come by id, and leaves those that are alike by id.
 func order(rows []*row, q *listQuery) {
 	by := sorts[q.sort]
 	if by == nil {
 		by = sorts["state"]
 	}
-	slices.SortStableFunc(rows, func(a, b *row) int {
-		if q.descending {
-			a, b = b, a
-		}
-		return by(a, b)
-	})
+	sign := 1
+	if q.descending {
+		sign = -1
+	}
+	// Most fleets are in order by their states already: nearly all are ok.
+	slices.SortStableFunc(rows, func(a, b *row) int { return sign * by(a, b) })
 }

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -73,6 +75,7 @@ type Dashboard struct {
 
 // New makes a Dashboard. It costs nothing until somebody looks.
 func New(hub Hub, cfg Config, log zerolog.Logger) *Dashboard {
+	go pages() // before the first look
 	return &Dashboard{hub: hub, cfg: cfg, log: log, board: newBoard(hub)}
 }
 
@@ -209,7 +212,7 @@ type frame struct {
 
 // render writes a page, or of it the part that was asked for.
 func (d *Dashboard) render(r *request, name, nav, title string, body any) error {
-	t, ok := pages[name]
+	t, ok := pages()[name]
 	if !ok {
 		return fmt.Errorf("no page is called %s", name)
 	}
@@ -273,8 +276,9 @@ var assetVersion = func() string {
 	return hex.EncodeToString(sum.Sum(nil)[:6])
 }()
 
-// pages are the templates, each with the frame around it.
-var pages = func() map[string]*template.Template {
+// pages are the templates, each with the frame around it, read when they are needed
+// first: most of the program's commands show none.
+var pages = sync.OnceValue(func() map[string]*template.Template {
 	frame := template.Must(template.New("").Funcs(words).ParseFS(templateFiles, "templates/frame.html"))
 	all := make(map[string]*template.Template)
 	names, err := fs.Glob(templateFiles, "templates/*.html")
@@ -284,10 +288,13 @@ var pages = func() map[string]*template.Template {
 	for _, file := range names {
 		if name := strings.TrimSuffix(path.Base(file), ".html"); name != "frame" {
 			all[name] = template.Must(template.Must(frame.Clone()).ParseFS(templateFiles, file))
+			// A template is made safe at its first use, which takes longer than the page:
+			// this one fails, for want of anything to show, and has it done.
+			_ = all[name].ExecuteTemplate(io.Discard, "page", nil)
 		}
 	}
 	return all
-}()
+})
 
 var assetTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".LICENSE": "text/plain; charset=utf-8",

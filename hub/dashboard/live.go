@@ -69,9 +69,7 @@ func newsOf(r *row) hostNews {
 // looks at. b.mu is held.
 func (b *board) patch(now time.Time, stirred bool) {
 	if len(b.viewers) == 0 {
-		for _, r := range b.sorted {
-			r.dirty, r.moved = false, false
-		}
+		b.clean()
 		return
 	}
 	fresh := make(map[messages.HostID]hostNews)
@@ -79,24 +77,26 @@ func (b *board) patch(now time.Time, stirred bool) {
 	for w := range b.viewers {
 		bases[w.scope] = &patch{Now: now.UnixMilli(), Stir: stirred}
 	}
+	all, own := bases[""], (*patch)(nil)
+	var customer messages.CustomerID // of the row before: they come by id
 	for _, r := range b.sorted {
-		for scope, p := range bases {
-			if scope == "" || scope == r.id.Customer() {
-				p.Counts[r.phase]++
-				p.Newest = max(p.Newest, r.contactAt/1e6)
-			}
+		if c := r.id.Customer(); c != customer {
+			customer, own = c, bases[c]
 		}
-		if r.dirty {
-			fresh[r.id] = newsOf(r)
-			r.dirty, r.moved = false, false
-		}
+		all.count(r)
+		own.count(r)
 	}
 	for w := range b.viewers {
 		p := *bases[w.scope]
 		for id := range w.shown {
-			if n, ok := fresh[id]; ok {
-				p.Hosts = append(p.Hosts, n)
+			r := b.rows[id]
+			if r == nil || !r.dirty {
+				continue
 			}
+			if _, ok := fresh[id]; !ok {
+				fresh[id] = newsOf(r)
+			}
+			p.Hosts = append(p.Hosts, fresh[id])
 		}
 		text, err := json.Marshal(p)
 		if err != nil {
@@ -107,6 +107,23 @@ func (b *board) patch(now time.Time, stirred bool) {
 		default: // it does not read
 			b.drop(w)
 		}
+	}
+	b.clean()
+}
+
+// clean forgets what changed since the last tick. b.mu is held.
+func (b *board) clean() {
+	for _, r := range b.dirty {
+		r.dirty, r.moved = false, false
+	}
+	b.dirty = b.dirty[:0]
+}
+
+// count adds a host, if anybody wants to know.
+func (p *patch) count(r *row) {
+	if p != nil {
+		p.Counts[r.phase]++
+		p.Newest = max(p.Newest, r.contactAt/1e6)
 	}
 }
 

@@ -36,6 +36,7 @@ var words = template.FuncMap{
 	"word":      wordOf,
 	"chain":     toneOfProtection,
 	"link":      toneOfLink,
+	"millis":    func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) },
 	"good":      toneOfHealth,
 	"scope":     scopeWord,
 	"of":        func(n [4]int, phase int) int { return n[phase] },

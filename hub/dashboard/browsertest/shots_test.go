@@ -94,7 +94,7 @@ func TestScreenshots(t *testing.T) {
 	}{
 		{name: "fleet", path: "/"},
 		{"host", host, []chromedp.Action{day, graphs}},
-		{"guests", host, []chromedp.Action{day, graphs, chromedp.ScrollIntoView("#h-guests")}},
+		{"guests", host, []chromedp.Action{day, graphs, chromedp.Evaluate(`document.querySelector("#h-guests").scrollIntoView()`, nil)}},
 		{name: "customers", path: "/customers"},
 		{name: "customer", path: "/customers/harbour"},
 		{name: "events", path: "/events"},
