@@ -153,6 +153,7 @@ const (
 		`"cpu_used_ratio":{"average":[0.25,null,0.75],"maximum":[0.5,null,1]},"memory_used_ratio":{"average":[null,null,null],"maximum":[null,null,null]},"disk_used_ratio":{"average":[0.7,null,0.7],"maximum":[0.7,null,0.7]},"guests_running":{"minimum":[1,null,3],"maximum":[1,null,3]}}`
 	availableJSON = `"outages":2,"listened_seconds":2592000,"down_seconds":5400,"planned_seconds":0,"availability_ratio":0.997916},` +
 		`{"month":"2026-05","outages":0,"listened_seconds":0,"down_seconds":0,"planned_seconds":0,"availability_ratio":null}]}`
+	userJSON     = `"name":"anna","role":"operator","has_password":true,"created_at":"RECENT","sessions":2`
 	deadlineID   = "01JZ0000000000000000000004"
 	deadlineJSON = `{"deadline_id":"` + deadlineID + `","customer_id":"acme","name":"morning report","time":"06:00","time_zone":"Europe/Budapest","weekdays":["mon","fri"],"expect":"controller","subject":"web","grace_seconds":900,"next_at":"2026-06-12T04:00:00Z"}`
 	routeID      = "01JZ0000000000000000000002"
@@ -191,6 +192,15 @@ var fakeAnswers = map[string]fakeAnswer{
 	"GET customers/acme/deadlines":                  {200, `{"items":[` + deadlineJSON + `,{"deadline_id":"01JZ0000000000000000000005","name":"night\u001b[31m","time":"02:30","time_zone":"UTC","weekdays":[],"expect":"backup","subject":"acme-7f3a90c1/101","next_at":"2026-06-09T02:30:00Z","missed_at":"2026-06-08T02:30:00Z"}],"next_cursor":null}`},
 	"GET customers/zeta/deadlines":                  {200, `{"items":[],"next_cursor":null}`},
 	"DELETE customers/acme/deadlines/" + deadlineID: {204, ``},
+	"POST users":                                    {201, `{` + userJSON + `}`},
+	"GET users":                                     {200, `{"items":[{` + userJSON + `},{"name":"bert@acme","role":"customer","customer_id":"acme","has_password":false,"created_at":"RECENT","sessions":0}],"next_cursor":null}`},
+	"POST users/anna/password":                      {204, ``},
+	"POST users/anna/role":                          {200, `{` + userJSON + `}`},
+	"DELETE users/anna":                             {204, ``},
+	"DELETE users/anna/sessions":                    {204, ``},
+	"GET sessions":                                  {200, `{"items":[{"session_id":"0011223344556677","created_at":"RECENT","seen_at":"RECENT","ends_at":"SOON","address":"192.0.2.1","agent":"evil\u001b[31m"}],"next_cursor":null}`},
+	"POST login-links":                              {201, `{"url":"https://hub.example/login?token=abc","expires_at":"SOON"}`},
+	"GET audit":                                     {200, `{"items":[{"sequence":8,"at":"2026-06-08T14:20:09Z","who":"user anna","action":"customers block","subject":"acme","customer_id":"acme","address":"192.0.2.1","outcome":"done"}],"next_cursor":null}`},
 	"GET hosts/acme-7f3a90c1/rules":                 {200, rulesJSON},
 	"PUT hosts/acme-7f3a90c1/rules":                 {200, rulesJSON},
 	"GET customers/acme/rules":                      {200, rulesJSON},
