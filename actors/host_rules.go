@@ -72,14 +72,14 @@ func (h *Host) study(w *hostWrite, s *studied) {
 	}()
 }
 
-// standing reads a host's. One that is damaged is told of and as none: the rules begin
-// anew with what the next report says, and its problems are told again.
+// standing reads a host's. One that is damaged is told of: the rules begin anew with
+// what its alarms and the next report say.
 func (h *Hub) standing(id messages.HostID) (messages.Standing, error) {
 	s, err := h.store.Standing(id)
 	if errors.Is(err, ErrDamaged) {
 		h.stats.Damaged.Add(1)
 		h.log.Error().Err(err).Str("host", string(id)).Msg("what the rules remember of the host is damaged; they begin anew")
-		s, err = messages.Standing{}, nil
+		err = nil
 	}
 	s.HostID = id
 	return s, err

@@ -213,7 +213,7 @@ func TestDamagedStandingIsToldAndBegunAnew(t *testing.T) {
 			t.Errorf("%d counted, want 1", n)
 		}
 		w.mustSay(full)
-		w.wantEvents(messages.StorageHigh, messages.StorageHigh)
+		w.wantEvents(messages.StorageHigh, messages.StorageRecovered, messages.StorageHigh)
 		w.stop()
 	})
 }

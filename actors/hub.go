@@ -23,7 +23,8 @@ type Memory interface {
 	Host(id messages.HostID) (messages.Host, messages.HostState, error)
 	Controller(messages.ControllerName) (messages.ControllerState, error) // ErrNotFound
 	EachHost(func(messages.Host, messages.HostState) error) error
-	// Standing is the zero value for a host that was never judged. ErrDamaged.
+	// Standing is the zero value for a host that was never judged. ErrDamaged: then only
+	// the problems are in it that its alarms tell of.
 	Standing(id messages.HostID) (messages.Standing, error)
 	// Body is a report's body as it was received.
 	Body(at messages.ReportRef) ([]byte, error)

@@ -177,6 +177,9 @@ func (f *fakeStore) Standing(id messages.HostID) (messages.Standing, error) {
 	defer f.mu.Unlock()
 	f.studied++
 	s := f.standings[id]
+	if errors.Is(f.unreadable, ErrDamaged) {
+		return messages.Standing{Problems: slices.Clone(s.Problems)}, f.unreadable
+	}
 	s.Guests, s.Problems, s.Sections = slices.Clone(s.Guests), slices.Clone(s.Problems), slices.Clone(s.Sections)
 	return s, f.unreadable
 }

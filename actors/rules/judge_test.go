@@ -149,3 +149,30 @@ func TestSettingsAreCheckedAndInherited(t *testing.T) {
 		t.Errorf("settings that differ have one hash: %v", hashes)
 	}
 }
+
+// What a lost standing had told is not told again when it still is, and ends with the
+// incident that it began with when it is not.
+func TestProblemsAreReopenedByTheirAlarms(t *testing.T) {
+	opened := time.Unix(1000, 0)
+	alarms := []messages.Alarm{
+		{ID: "A", Type: messages.StorageHigh, Subject: "root", Severity: messages.SeverityWarning, OpenedAt: opened},
+		{ID: "B", Type: messages.GuestStopped, VMID: 101, Severity: messages.SeverityCritical, OpenedAt: opened},
+		{ID: "C", Type: messages.SectionLost, Subject: messages.SectionGuests, OpenedAt: opened},
+		{ID: "D", Type: messages.TunnelDown, Subject: "cloudflared", OpenedAt: opened, ClosedAt: opened},
+		{ID: "E", Type: messages.HostDown, OpenedAt: opened},
+	}
+	s := messages.Standing{HostID: "acme-00000001", Problems: Reopen(alarms)}
+	if len(s.Problems) != 3 {
+		t.Fatalf("got %+v", s.Problems)
+	}
+	r := messages.Report{Guests: []messages.Guest{{VMID: 101, Status: messages.GuestRunning}}}
+	r.Host.RootTotalBytes, r.Host.RootUsedBytes = 100, 90
+	told, _ := Judge(&s, Report{Report: &r, Thresholds: &defaults, Now: opened.Add(time.Hour), Incident: func() messages.IncidentID { return "new" }})
+	got := map[messages.IncidentID]messages.EventType{}
+	for _, f := range told {
+		got[f.Incident] = f.Type
+	}
+	if len(told) != 2 || got["B"] != messages.GuestStarted || got["C"] != messages.SectionKnown || len(s.Problems) != 1 || s.Problems[0].Incident != "A" {
+		t.Errorf("told %+v, left %+v", told, s.Problems)
+	}
+}

@@ -104,12 +104,11 @@ func (j *judge) datastores() {
 }
 
 func (j *judge) seen(name string) {
-	s := j.section(name)
-	if s == nil {
+	if s := j.section(name); s != nil {
+		s.UnknownSince = 0
+	} else {
 		j.Sections = append(j.Sections, messages.SectionStanding{Name: name, KnownAt: j.now})
-		return
 	}
-	s.UnknownSince = 0
 	j.healthy(messages.RuleSection, named(name), name+" can be read again")
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"felhom.eu/actors"
+	reportrules "felhom.eu/actors/rules"
 	"felhom.eu/messages"
 	"felhom.eu/storage"
 )
@@ -42,9 +43,22 @@ func (m memory) Standing(id messages.HostID) (messages.Standing, error) {
 	case errors.Is(err, storage.ErrNotFound):
 		return messages.Standing{}, nil
 	case errors.Is(err, storage.ErrCorrupt):
-		return messages.Standing{}, fmt.Errorf("%w: %w", actors.ErrDamaged, err)
+		problems, readErr := m.problems(id)
+		return messages.Standing{Problems: problems}, errors.Join(fmt.Errorf("%w: %w", actors.ErrDamaged, err), readErr)
 	}
 	return s, err
+}
+
+// problems are a host's open ones as its alarms have them.
+func (m memory) problems(id messages.HostID) ([]messages.Problem, error) {
+	var its []messages.Alarm
+	err := m.EachAlarm(func(a messages.Alarm) error {
+		if a.HostID == id {
+			its = append(its, a)
+		}
+		return nil
+	})
+	return reportrules.Reopen(its), err
 }
 
 // EventsByID implements actors.Memory.
