@@ -47,7 +47,7 @@ func sendService(l *letter) (err error) {
 			err = fmt.Errorf("the service's sender broke: %v", v)
 		}
 	}()
-	service, err := (&router.ServiceRouter{}).Locate(l.url.String())
+	service, err := (&router.ServiceRouter{}).Locate(ported(*l.url).String())
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,15 @@ func sendService(l *letter) (err error) {
 		said += "\n" + l.Link
 	}
 	return service.Send(said, paramsOf(l))
+}
+
+// ported is a URL of PagerDuty's with the port that it has when it names none:
+// shoutrrr 0.13.2 calls port 0.
+func ported(u url.URL) *url.URL {
+	if u.Scheme == "pagerduty" && u.Port() == "" {
+		u.Host += ":443"
+	}
+	return &u
 }
 
 // paramsOf are what a pager is told beside the words: which messages are of one
