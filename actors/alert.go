@@ -93,8 +93,8 @@ func (a *Alert) apply(c *actor.Context, routes []messages.Route) {
 
 func (a *Alert) forward(c *actor.Context, ds []messages.Delivery) {
 	for _, d := range ds {
-		if d.State != messages.DeliveryPending {
-			continue
+		if d.State != messages.DeliveryPending || !d.Sealed {
+			continue // done with; or to be added to, by the book
 		}
 		if pid := a.actors[d.RouteID]; pid != nil {
 			c.Send(pid, d)

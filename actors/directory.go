@@ -64,6 +64,9 @@ func (d *directory) raise(h *Host) {
 	}
 	d.hosts[h.state.ID] = h
 	d.hub.stats.phases[h.state.Phase].Add(1)
+	if h.state.Phase != messages.PhaseNew {
+		h.reports(true)
+	}
 	d.hub.engine.SpawnProc(h)
 }
 

@@ -253,7 +253,7 @@ func (h *Host) settle(m written) {
 		h.hub.alarms.ended()
 	}
 	if m.err == nil {
-		h.hub.stats.moved(h.state.Phase, w.next.Phase)
+		h.moved(h.state.Phase, w.next.Phase)
 		h.state = w.next
 	}
 	waiting := w.waiting
@@ -292,6 +292,10 @@ func (h *Host) leave(m dismissed) {
 	h.gone = true
 	h.hub.engine.Registry.Remove(&h.entry.pid)
 	h.hub.stats.phases[h.state.Phase].Add(-1)
+	if h.state.Phase != messages.PhaseNew {
+		h.reports(false)
+	}
+	h.hub.sites.put(h.state.ID, "")
 	h.hub.alarms.forget(h)
 	if w := h.writing; w != nil {
 		for _, m := range append(w.waiting, w.asked) {
@@ -343,7 +347,7 @@ func (h *Host) loaded(m *hostLoaded) {
 		return
 	}
 	m.state.ID = h.state.ID
-	h.hub.stats.moved(h.state.Phase, m.state.Phase)
+	h.moved(h.state.Phase, m.state.Phase)
 	h.state, h.lost = m.state, false
 	h.arm()
 }

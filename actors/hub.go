@@ -89,7 +89,6 @@ type Hub struct {
 
 	rules     Rules
 	release   release
-	groupWait time.Duration
 	engine    *actor.Engine
 	clock     *Clock
 	alarms    *alarms
@@ -97,6 +96,7 @@ type Hub struct {
 	stored    int // hosts at the start
 	directory *directory
 	book      *ruleBook
+	sites     sites
 	customers sync.Map // of messages.CustomerID and *customerEntry, as the registry has them
 	store     Memory
 	keys      KeyIndex
@@ -119,7 +119,7 @@ func NewHub(cfg Config) (*Hub, error) {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	h := &Hub{
-		rules: cfg.Rules, groupWait: cfg.GroupWait, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
+		rules: cfg.Rules, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
 		directory: &directory{hosts: make(map[messages.HostID]*Host)},
 		book:      newRuleBook(cfg.Past.Rules),
 		stats:     &Stats{},
@@ -153,7 +153,7 @@ func (h *Hub) spawn(cfg Config, past listening) {
 	at := mark{cfg.Past.Batch, cfg.Past.Event, cfg.Past.Delivery}
 	h.Ingest = newIngest(h, cfg.MaxInside, part("ingest"))
 	start("writer", &Writer{
-		hub: h, store: cfg.Memory, outbox: newOutbox(cfg.GroupWait, cfg.Past.Routes), book: newBook(cfg.Past.Silences), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
+		hub: h, store: cfg.Memory, book: h.openBook(cfg), ids: newIDSource(cfg.Past.NewestID, cfg.Past.BatchAt),
 		months:   cfg.Past.Months,
 		assigned: at, durable: at, log: part("writer"),
 	})

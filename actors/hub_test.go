@@ -48,6 +48,8 @@ type fakeStore struct {
 	onRecall    func()
 	controllers map[messages.ControllerName]messages.ControllerState
 	deadlines   map[messages.DeadlineID]messages.Deadline
+	alarms      map[messages.IncidentID]messages.Alarm
+	silences    map[messages.SilenceID]messages.Silence
 }
 
 func newFakeStore() *fakeStore {
@@ -58,6 +60,8 @@ func newFakeStore() *fakeStore {
 		standings:   make(map[messages.HostID]messages.Standing),
 		controllers: make(map[messages.ControllerName]messages.ControllerState),
 		deadlines:   make(map[messages.DeadlineID]messages.Deadline),
+		alarms:      make(map[messages.IncidentID]messages.Alarm),
+		silences:    make(map[messages.SilenceID]messages.Silence),
 	}
 }
 
@@ -121,7 +125,7 @@ func (f *fakeStore) WriteState(b *messages.Batch) error {
 
 func deliveryRows(ds []messages.Delivery) (n int) {
 	for i := range ds {
-		n += rowsOfDelivery + len(ds[i].Events)
+		n += 4 + len(ds[i].Events)
 	}
 	return n
 }
@@ -152,6 +156,14 @@ func (f *fakeStore) apply(b *messages.Batch) {
 	}
 	for _, n := range b.DelControllers {
 		delete(f.controllers, n)
+	}
+	for _, a := range b.Alarms {
+		if delete(f.alarms, a.ID); a.Open() || len(a.Pending) > 0 {
+			f.alarms[a.ID] = a
+		}
+	}
+	for _, s := range b.PutSilences {
+		f.silences[s.ID] = s
 	}
 	for _, s := range b.Standings {
 		f.standings[s.HostID] = s
@@ -394,6 +406,7 @@ func (w *scene) config() Config {
 	past.Pending, past.Routes, past.Hosts = w.store.pending(), slices.Clone(past.Routes), len(w.store.hosts)
 	past.Controllers = slices.Collect(maps.Values(w.store.controllers))
 	past.Deadlines = slices.Collect(maps.Values(w.store.deadlines))
+	past.Alarms, past.Silences = slices.Collect(maps.Values(w.store.alarms)), slices.Collect(maps.Values(w.store.silences))
 	w.store.bodies = past.Batch
 	return Config{
 		Rules: w.rules, GroupWait: w.wait, RetentionDays: 30, MaxInside: 100,
@@ -428,6 +441,7 @@ func (w *scene) kill() {
 	w.store.events, w.store.deliveries, w.store.reports = old.events, maps.Clone(old.deliveries), old.reports
 	w.store.standings = maps.Clone(old.standings)
 	w.store.controllers, w.store.deadlines = maps.Clone(old.controllers), maps.Clone(old.deadlines)
+	w.store.alarms, w.store.silences = maps.Clone(old.alarms), maps.Clone(old.silences)
 	old.broken = errors.New("killed")
 	old.mu.Unlock()
 	w.hub.stopping.Store(true)

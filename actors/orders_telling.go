@@ -1,10 +1,9 @@
 package actors
 
 import (
-	"time"
-
 	"github.com/anthdm/hollywood/actor"
 
+	"felhom.eu/actors/telling"
 	"felhom.eu/messages"
 )
 
@@ -27,7 +26,7 @@ type (
 // bookOrder is decided by the writer. What it changes is added to the batch; refused, it
 // changes nothing.
 type bookOrder interface {
-	enter(book *book, b *messages.Batch, now time.Time) error
+	enter(book *telling.Book, b *messages.Batch, now telling.Now) error
 }
 
 func (o PutSilence) decide(*Registry) (*messages.Batch, func(*actor.Context), error) { return onBook() }
@@ -38,32 +37,24 @@ func onBook() (*messages.Batch, func(*actor.Context), error) {
 	return &messages.Batch{}, func(*actor.Context) {}, nil
 }
 
-// book is what the writer knows of what is told.
-type book struct {
-	silences map[messages.SilenceID]messages.Silence
-}
-
-func newBook(silences []messages.Silence) *book {
-	b := &book{silences: make(map[messages.SilenceID]messages.Silence)}
-	for _, s := range silences {
-		b.silences[s.ID] = s
-	}
-	return b
-}
-
-func (o PutSilence) enter(book *book, b *messages.Batch, _ time.Time) error {
-	book.silences[o.Silence.ID] = o.Silence
+func (o PutSilence) enter(book *telling.Book, b *messages.Batch, _ telling.Now) error {
+	book.PutSilence(o.Silence)
 	b.PutSilences = append(b.PutSilences, o.Silence)
 	return nil
 }
 
-func (o EndSilence) enter(book *book, b *messages.Batch, now time.Time) error {
-	s, found := book.silences[o.ID]
-	if !found || !s.EndsAt.IsZero() && !now.Before(s.EndsAt) {
+func (o EndSilence) enter(book *telling.Book, b *messages.Batch, now telling.Now) error {
+	s, found := book.Silence(o.ID)
+	if !found || !s.EndsAt.IsZero() && !now.Wall.Before(s.EndsAt) {
 		return ErrNotFound
 	}
-	s.EndsAt = now.UTC()
+	s.EndsAt = now.Wall.UTC()
 	return PutSilence{s}.enter(book, b, now)
 }
 
-func (o AckAlarms) enter(*book, *messages.Batch, time.Time) error { return ErrNotFound }
+func (o AckAlarms) enter(book *telling.Book, _ *messages.Batch, now telling.Now) error {
+	if book.Ack(o.IDs, o.Ack, now) == 0 {
+		return ErrNotFound
+	}
+	return nil
+}

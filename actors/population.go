@@ -93,5 +93,8 @@ func (r *Registry) newHost(h messages.Host, s messages.HostState) *Host {
 	e.interval.Store(int32(h.PollIntervalSeconds))
 	e.generation.Store(h.DesiredGeneration)
 	host.mail.newest.Store(busy) // until Start
+	if h.Site != "" {
+		r.hub.sites.put(host.state.ID, h.Site)
+	}
 	return host
 }

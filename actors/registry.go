@@ -34,9 +34,10 @@ type hostEntry struct {
 }
 
 type customerEntry struct {
-	blocked atomic.Bool
-	gone    atomic.Bool // removed; its controllers and deadlines go, too
-	hosts   int         // of the registry only
+	blocked   atomic.Bool
+	gone      atomic.Bool  // removed; its controllers and deadlines go, too
+	reporting atomic.Int32 // hosts that ever did
+	hosts     int          // of the registry only
 }
 
 // order is a change that an operator asks of the registry. decide says what to

@@ -3,8 +3,6 @@ package actors
 import (
 	"container/heap"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"felhom.eu/messages"
@@ -26,7 +24,7 @@ type Replay struct {
 	now      Moment         // of the last that happened
 	hosts    map[messages.HostID]*replayedHost
 	alarms   replayAlarms
-	telling  telling
+	told     *retold
 	events   []messages.Event
 	incident int
 	refused  int
@@ -38,6 +36,7 @@ type ReplayOptions struct {
 	Version   string // of the program, as Config.Version
 	GroupWait time.Duration
 	Routes    []messages.Route
+	Silences  []messages.Silence
 	Settings  []messages.RuleSettings
 	// Interval is how often a host is to report, in seconds; 0 is the hub's interval.
 	Interval func(messages.HostID) int
@@ -55,7 +54,7 @@ type replayedHost struct {
 func NewReplay(o ReplayOptions) *Replay {
 	r := &Replay{o: o, book: newRuleBook(o.Settings), hosts: make(map[messages.HostID]*replayedHost)}
 	r.release, _ = releaseOf(o.Version)
-	r.telling = newRetold(o.GroupWait, o.Routes)
+	r.told = newRetold(r)
 	return r
 }
 
@@ -143,7 +142,7 @@ func (r *Replay) Given(e messages.Event) {
 // End lets time pass up to an instant, and says which messages there were.
 func (r *Replay) End(at time.Time) []messages.Delivery {
 	r.advance(r.moment(at))
-	return r.telling.end(at)
+	return r.told.end(at)
 }
 
 // Events are those that there were so far, in order.
@@ -183,9 +182,7 @@ func (r *Replay) settle(h *replayedHost, next messages.HostState, events []messa
 
 func (r *Replay) tell(events []messages.Event, now time.Time) {
 	for _, e := range events {
-		e.ID, e.Sequence = messages.EventID(fmt.Sprintf("%026d", len(r.events)+1)), uint64(len(r.events)+1)
-		r.events = append(r.events, e)
-		r.telling.hear(e, now)
+		r.told.hear(e, now)
 	}
 }
 
@@ -252,53 +249,4 @@ func (a *replayAlarms) Pop() any {
 	h := (*a)[last]
 	*a, h.index = (*a)[:last], -1
 	return h
-}
-
-// telling is who is told of what: the one place in which a replay knows of it.
-type telling interface {
-	hear(e messages.Event, now time.Time)
-	end(at time.Time) []messages.Delivery
-}
-
-// retold is telling by the outbox, whose messages are closed when they are due.
-type retold struct {
-	outbox outbox
-	all    map[messages.DeliveryID]messages.Delivery
-	count  uint64
-}
-
-func newRetold(wait time.Duration, routes []messages.Route) *retold {
-	return &retold{outbox: newOutbox(wait, routes), all: make(map[messages.DeliveryID]messages.Delivery)}
-}
-
-func (t *retold) hear(e messages.Event, now time.Time) {
-	t.seal(now)
-	t.outbox.tell(e, now, func() (messages.DeliveryID, uint64) {
-		t.count++
-		return messages.DeliveryID(fmt.Sprintf("%026d", t.count)), t.count
-	})
-	t.keep()
-}
-
-// seal closes what is due, as a route does.
-func (t *retold) seal(now time.Time) {
-	for _, d := range t.outbox.open {
-		if !now.Before(d.DueAt) {
-			t.outbox.seal(d.Delivery)
-		}
-	}
-	t.keep()
-}
-
-func (t *retold) keep() {
-	ds := t.outbox.changed()
-	for _, d := range ds {
-		t.all[d.ID] = d
-	}
-	t.outbox.committed(ds)
-}
-
-func (t *retold) end(at time.Time) []messages.Delivery {
-	t.seal(at)
-	return slices.SortedFunc(maps.Values(t.all), func(a, b messages.Delivery) int { return int(int64(a.Sequence) - int64(b.Sequence)) })
 }

@@ -13,6 +13,14 @@ import (
 // apart: an event that was told on a route then and is told there now is the same,
 // whatever it was told together with.
 
+// withoutNagging leaves out what was told again because nobody acknowledged it: no trace
+// says who did.
+func withoutNagging(ds []messages.Delivery) []messages.Delivery {
+	return slices.DeleteFunc(slices.Clone(ds), func(d messages.Delivery) bool {
+		return d.Reason == messages.BecauseReminder || d.Reason == messages.BecauseEscalation
+	})
+}
+
 // sameWithin is how far apart the two may say that something happened: rules run when
 // they are asked to, and clocks are remembered to a second.
 const sameWithin = 2 * time.Minute
@@ -45,6 +53,7 @@ type toldOnce struct {
 // Compare holds what a replay tells against what was told then. The messages are in the
 // order in which they were due. wanted says which events count; the sum is added to s.
 func Compare(replay, then Told, wanted func(*messages.Event) bool, s *messages.ReplaySummary) []messages.ReplayedMessage {
+	replay.Deliveries, then.Deliveries = withoutNagging(replay.Deliveries), withoutNagging(then.Deliveries)
 	was := make(map[toldKey][]*toldOnce)
 	index := make(map[messages.DeliveryID][]*toldOnce)
 	for _, d := range then.Deliveries {

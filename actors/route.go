@@ -25,16 +25,15 @@ type (
 	routeStore struct{} // write the outcome again
 )
 
-// Route delivers to one far end: in order, at least once. It seals a delivery
-// durably before it tries it, so that every try says the same, and takes the
-// next one only when the outcome is durable.
+// Route delivers to one far end: in order, at least once. What it is given is sealed,
+// so that every try says the same; it takes the next one only when the outcome is
+// durable.
 type Route struct {
 	hub     *Hub
 	route   messages.Route
 	state   routeState
 	sending bool
 	abandon context.CancelFunc // of the try under way, or the last one
-	sealing bool               // the head is being sealed: its last word comes back through alert
 	outcome *write             // on its way to the store; nil when none
 	closing bool               // nothing more is tried,
 	quitted bool               // and alert knows that nothing is under way
@@ -44,7 +43,7 @@ type Route struct {
 }
 
 func newRoute(hub *Hub, r messages.Route, log zerolog.Logger) *Route {
-	return &Route{hub: hub, route: r, state: routeState{groupWait: hub.groupWait}, log: log}
+	return &Route{hub: hub, route: r, log: log}
 }
 
 // Receive implements actor.Receiver.
@@ -80,21 +79,18 @@ func (r *Route) Receive(c *actor.Context) {
 // tried or written, what comes of it is its own echo from the store.
 func (r *Route) take(c *actor.Context, d messages.Delivery) {
 	if r.busy() && r.state.queue[0].ID == d.ID {
-		if !r.sealing || !d.Sealed {
-			return
-		}
-		r.sealing = false
+		return
 	}
 	r.state.held = r.busy()
-	if r.state.put(d, r.hub.clock.read()) {
+	if r.state.put(d) {
 		r.hub.stats.Pending.Add(1)
 	}
 	r.next(c)
 }
 
-func (r *Route) busy() bool { return r.sending || r.sealing || r.outcome != nil }
+func (r *Route) busy() bool { return r.sending || r.outcome != nil }
 
-// next tries the head, seals it, or sets the timer for it.
+// next tries the head, or sets the timer for it.
 func (r *Route) next(c *actor.Context) {
 	if r.closing {
 		r.quit(c)
@@ -106,11 +102,6 @@ func (r *Route) next(c *actor.Context) {
 	}
 	if wait > 0 {
 		r.wake(c, wait)
-		return
-	}
-	if head := r.state.queue[0].Delivery; !head.Sealed {
-		r.sealing, r.outcome = true, &write{seal: &head}
-		r.store(c)
 		return
 	}
 	r.send(c)
@@ -135,7 +126,7 @@ func (r *Route) wake(c *actor.Context, after time.Duration) {
 
 func (r *Route) send(c *actor.Context) {
 	r.sending = true
-	engine, self, hub, route, d := c.Engine(), c.PID(), r.hub, r.route, r.state.queue[0].Delivery
+	engine, self, hub, route, d := c.Engine(), c.PID(), r.hub, r.route, r.state.queue[0]
 	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	r.abandon = cancel
 	go func() {
@@ -233,10 +224,6 @@ func (r *Route) settle(c *actor.Context, m written) {
 	}
 	w := r.outcome
 	r.outcome = nil
-	if w.seal != nil {
-		r.next(c) // if its echo came before
-		return
-	}
 	if len(w.more.PutRoutes) > 0 {
 		r.route = w.more.PutRoutes[0]
 	}
@@ -268,13 +255,13 @@ func (r *Route) stop(c *actor.Context) {
 	}
 	c.Send(r.hub.writer, &write{more: &messages.Batch{DelRoutes: []messages.RouteID{r.route.ID}}})
 	queue := r.state.queue
-	if r.outcome != nil && r.outcome.seal == nil && r.outcome.more.Deliveries[0].State != messages.DeliveryPending {
+	if r.outcome != nil && r.outcome.more.Deliveries[0].State != messages.DeliveryPending {
 		r.count(r.outcome.more.Deliveries[0].State) // its end is on its way to the store
 		queue = queue[1:]
 	}
 	for _, q := range queue {
 		q.State, q.LastError = messages.DeliveryDead, "the route was removed"
 		r.count(q.State)
-		c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: []messages.Delivery{q.Delivery}}})
+		c.Send(r.hub.writer, &write{more: &messages.Batch{Deliveries: []messages.Delivery{q}}})
 	}
 }

@@ -23,8 +23,7 @@ const (
 
 // routeState is a route's queue, in order of sequence. Only its head is ever tried.
 type routeState struct {
-	groupWait time.Duration
-	queue     []queued
+	queue     []messages.Delivery
 	held      bool          // the head is under way: nothing goes before it
 	notBefore time.Duration // of the next try, after a failure; monotonic
 	tries     int           // of the head since it became head, or since a start
@@ -32,28 +31,19 @@ type routeState struct {
 	since     time.Duration // and so were all since then; monotonic
 }
 
-type queued struct {
-	messages.Delivery
-	due time.Duration // monotonic
-}
-
 // put adds a delivery, or brings one up to date; added tells which.
-func (s *routeState) put(d messages.Delivery, now Instant) (added bool) {
-	i, known := slices.BinarySearchFunc(s.queue, d.Sequence, func(q queued, seq uint64) int {
+func (s *routeState) put(d messages.Delivery) (added bool) {
+	i, known := slices.BinarySearchFunc(s.queue, d.Sequence, func(q messages.Delivery, seq uint64) int {
 		return int(int64(q.Sequence) - int64(seq))
 	})
 	if known {
-		s.queue[i].Delivery = d
-		if d.Sealed { // it is full: nothing joins it any more
-			s.queue[i].due = min(s.queue[i].due, now.Mono)
-		}
+		s.queue[i] = d
 		return false
 	}
 	if i == 0 && s.held {
-		i = 1 // an old one that is to be delivered again
+		i = 1 // an old one that is to be delivered again, or that waited for the end of quiet hours
 	}
-	wait := min(max(d.DueAt.Sub(now.Wall), 0), s.groupWait)
-	s.queue = slices.Insert(s.queue, i, queued{d, now.Mono + wait})
+	s.queue = slices.Insert(s.queue, i, d)
 	return true
 }
 
@@ -63,13 +53,13 @@ func (s *routeState) wait(now Instant) (d time.Duration, ok bool) {
 	if len(s.queue) == 0 {
 		return 0, false
 	}
-	return max(s.queue[0].due-now.Mono, s.notBefore-now.Mono, 0), true
+	return max(s.notBefore-now.Mono, 0), true
 }
 
 // outcome is the head as an answer leaves it. The caller makes it durable, then
 // calls keep. dice is uniform in [0, 1).
 func (s *routeState) outcome(a Answer, now Instant, dice float64) messages.Delivery {
-	d := s.queue[0].Delivery
+	d := s.queue[0]
 	d.Attempts++
 	d.LastAttemptAt, d.LastStatus, d.LastError = now.Wall.UTC(), a.Status, ""
 	s.tries++
@@ -101,7 +91,7 @@ func (s *routeState) failedFor(now Instant) time.Duration {
 // keep makes what is durable the head, and takes off one that is done with.
 func (s *routeState) keep(d messages.Delivery) {
 	if d.State == messages.DeliveryPending {
-		s.queue[0].Delivery = d
+		s.queue[0] = d
 		return
 	}
 	s.queue = slices.Delete(s.queue, 0, 1)

@@ -79,7 +79,7 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	w.agents = make([]simAgent, fleetHosts)
 	w.oracle = &oracle{poll: fleetPoll, stale: 30 * time.Minute, down: time.Hour,
 		graceFrom: -1 << 60, calmFrom: -1 << 60,
-		hosts: make([]watchedHost, fleetHosts), used: map[messages.IncidentID]bool{}}
+		hosts: make([]watchedHost, fleetHosts), used: map[messages.IncidentID]bool{}, herald: newHerald()}
 	for i := range own {
 		own[i] = [...]int{0, 0, 0, 300, 1800, 3600}[w.rand.IntN(6)]
 		interval := time.Duration(own[i]) * time.Second
@@ -99,6 +99,7 @@ func newWorld(seed uint64, m mutant, logged int) *world {
 	h.raised = func() time.Duration { return w.between(1, fleetPoll) } // within the grace: nothing may be late by it
 	w.hub, w.oracle.now = h, func() time.Duration { return h.real }
 	w.addControllers()
+	w.oracle.name = func(i int) messages.HostID { return h.states[i].ID }
 	h.post = newPost(w)
 	for _, r := range h.post.routes {
 		w.oracle.receivers = append(w.oracle.receivers, newReceiver(r))
@@ -140,6 +141,7 @@ func (w *world) run() *oracle {
 	}
 	w.hub.runTo(w.ends)
 	w.oracle.judgeAll()
+	w.oracle.judgeTelling()
 	w.oracle.judgeReceivers()
 	w.hub.store.end()
 	return w.oracle
@@ -148,9 +150,7 @@ func (w *world) run() *oracle {
 func (w *world) told(i int, e messages.Event) {
 	w.note(i, "told %s", e.Summary)
 	w.oracle.told(i, asOfHost(e))
-	for _, r := range w.oracle.receivers {
-		r.expects(i, e, w.hub.real)
-	}
+	w.oracle.happened(i, e)
 }
 
 // The agents.
@@ -375,7 +375,8 @@ func (w *world) remint(a *simAgent) {
 	gone := w.hub.states[a.host].ID
 	anew := messages.HostState{ID: messages.HostID(fmt.Sprintf("acme-%04x%04x", a.minted, a.host+1))}
 	w.hub.states[a.host] = anew
-	w.hub.write(messages.Batch{DelHosts: []messages.HostID{gone}})
+	w.hub.post.forget(messages.Batch{DelHosts: []messages.HostID{gone}})
+	w.oracle.removed(a.host)
 	w.hub.write(messages.Batch{PutHosts: []messages.Host{{ID: anew.ID, CustomerID: "acme", PollIntervalSeconds: w.hub.own[a.host]}},
 		Hosts: []messages.HostState{anew}})
 	w.hub.timers[a.host] = 0

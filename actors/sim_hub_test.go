@@ -52,6 +52,9 @@ const (
 	markBeforeSend             // a delivery is marked sent, then sent
 	outcomesForgotten          // that it was sent is not written
 	controllersUngraced        // alarms of controllers right after a gap
+	alarmsForgotten            // what is pending and what was told is not written
+	foldsNothing               // no incident, however many fall silent
+	foldsEarly                 // three hosts of forty are one
 	mutants
 )
 
@@ -59,7 +62,7 @@ func (m mutant) String() string {
 	return [...]string{"faithful", "ledger off, silence by the wall clock", "no grace after a gap", "duplicates count as contact",
 		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
 		"start tells what stands", "marked sent before it is", "outcome of a try not written",
-		"no grace for controllers"}[m]
+		"no grace for controllers", "alarms not written", "nothing is an incident", "three of forty are an incident"}[m]
 }
 
 // modelHub is one hub: its machine, its disk, and what it has in memory.
@@ -67,7 +70,7 @@ type modelHub struct {
 	machine
 	rules  Rules
 	mutant mutant
-	fate   func(events int) fate            // asked at every write, by its events, or ofOutcomes, ofSeals, ofOrders
+	fate   func(events int) fate            // asked at every write, by its events, or ofOutcomes, ofOrders
 	told   func(host int, e messages.Event) // what became durable, in order
 	gap    func(Gap)
 	raised func() time.Duration // how long after a start a host's actor is up; above 0
@@ -95,9 +98,8 @@ type modelHub struct {
 
 const (
 	never      = time.Duration(1 << 62)
-	ofOutcomes = -1 // a write of the post's own: what a try came to,
-	ofSeals    = -2 // or that a delivery is closed before it
-	ofOrders   = -3 // an operator's
+	ofOutcomes = -1 // a write of the post's own: what a try came to
+	ofOrders   = -2 // an operator's
 )
 
 func newModelHub(r Rules, own []int) *modelHub {
@@ -359,13 +361,13 @@ func (h *modelHub) commit(i int, next messages.HostState, events []messages.Even
 func (h *modelHub) put(i int, b messages.Batch, believe func()) (durable, acked bool) {
 	f := h.fate(len(b.Events))
 	durable = f == fateWritten || f == fateKilledAfter
-	deliveries, numbers := h.post.decide(b.Events, nil, nil)
+	events := b.Events
+	h.post.cut(&b, nil)
 	if durable || h.mutant == tornWrites {
-		for _, e := range b.Events {
+		for _, e := range events {
 			h.told(i, e)
 		}
 	}
-	b.Deliveries = deliveries
 	switch {
 	case durable:
 		believe()
@@ -373,7 +375,7 @@ func (h *modelHub) put(i int, b messages.Batch, believe func()) (durable, acked 
 	case f == fateKilledBefore:
 		h.store.tear(b)
 	}
-	h.post.settle(deliveries, numbers, f)
+	h.post.settle(b, f)
 	h.endWrite(f)
 	return durable, f == fateWritten
 }

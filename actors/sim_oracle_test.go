@@ -37,6 +37,8 @@ type oracle struct {
 
 	hosts     []watchedHost
 	receivers []*receiver
+	herald    *herald
+	name      func(host int) messages.HostID
 	ends      int // of the hub's process
 	used      map[messages.IncidentID]bool
 	problems  []problem
@@ -110,13 +112,16 @@ func (o *oracle) deaf() {
 		return
 	}
 	o.judgeAll()
+	o.judgeTelling()
 	o.judgeReceivers()
+	o.disturb()
 	o.heardThen, o.since, o.listens = o.heard(), o.now(), false
 }
 
 // hears notes that the hub listens again. visible is false for a pause that no
 // clock of the machine shows.
 func (o *oracle) hears(restart, visible bool) {
+	o.disturb()
 	deaf := o.now() - o.since
 	o.since, o.listens = o.now(), true
 	for i := range o.hosts {
@@ -134,6 +139,8 @@ func (o *oracle) hears(restart, visible bool) {
 // steps notes that the hub's wall clock was set. Forward looks like a gap.
 func (o *oracle) steps(by time.Duration) {
 	o.judgeAll()
+	o.judgeTelling()
+	o.disturb()
 	for i := range o.hosts {
 		o.hosts[i].stepped = true
 	}

@@ -70,17 +70,17 @@ func simRoutes() []messages.Route {
 	}
 }
 
-// expects notes an event that became durable.
-func (r *receiver) expects(host int, e messages.Event, now time.Duration) {
-	switch {
-	case r.gone, r.route.CustomerID != "" && r.route.CustomerID != e.CustomerID:
-		return
-	case len(r.route.Events) > 0 && !slices.Contains(r.route.Events, e.Type):
-		return
-	case len(r.route.Events) == 0 && e.Type.Severity() < r.route.MinSeverity:
+// expects notes an event that is durably to be told. What is told again, to remind, may
+// come at any time.
+func (r *receiver) expects(host int, id messages.EventID, why messages.DeliveryReason, now time.Duration) {
+	if _, again := r.index[id]; again {
 		return
 	}
-	r.index[e.ID] = len(r.due)
+	r.index[id] = len(r.due)
+	if why != messages.BecauseNews {
+		r.due = append(r.due, dueEvent{host: host, told: now, came: true})
+		return
+	}
 	r.due = append(r.due, dueEvent{host: host, ordinal: r.ordinal[host], told: now})
 	r.ordinal[host]++
 }
@@ -206,7 +206,8 @@ func (w *world) ail(r *receiver, what ailment) {
 }
 
 func newPost(w *world) *post {
-	return &post{hub: w.hub, dice: w.rand, far: w.far, after: w.after, ended: w.oracle.ended, routes: simRoutes(), rows: map[messages.DeliveryID]messages.Delivery{}}
+	return &post{hub: w.hub, dice: w.rand, far: w.far, after: w.after, ended: w.oracle.ended, routes: simRoutes(), rows: map[messages.DeliveryID]messages.Delivery{},
+		alarms: map[messages.IncidentID]messages.Alarm{}, decided: w.oracle.decided}
 }
 
 // ended notes that the disk says of a delivery that it is done with: it must

@@ -35,6 +35,25 @@ func (s *Stats) Hosts() (n [4]int) {
 	return n
 }
 
+// moved counts a host in its new phase, and with its customer and site when it
+// reports for the first time.
+func (h *Host) moved(from, to messages.Phase) {
+	h.hub.stats.moved(from, to)
+	if from != to && (from == messages.PhaseNew || to == messages.PhaseNew) {
+		h.reports(to != messages.PhaseNew)
+	}
+}
+
+// reports counts a host among those that ever reported, or no more.
+func (h *Host) reports(does bool) {
+	n := 1
+	if !does {
+		n = -1
+	}
+	h.entry.customer.reporting.Add(int32(n))
+	h.hub.sites.add(h.state.ID, n)
+}
+
 func (s *Stats) moved(from, to messages.Phase) {
 	if from != to {
 		s.phases[from].Add(-1)

@@ -14,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 
+	"felhom.eu/actors/telling"
 	"felhom.eu/messages"
 )
 
@@ -21,7 +22,6 @@ import (
 const (
 	maxBatchRows  = 8192    // hosts, guests and events: a transaction of the store has bounds, too
 	maxBatchBytes = 8 << 20 // of bodies
-	maxOutboxRows = 16384   // deliveries, and the events that they name
 )
 
 // After a batch of gatherFrom writes the next one waits for gatherFor.
@@ -56,10 +56,9 @@ type write struct {
 	controller *messages.ControllerState // Last as of state
 	events     []messages.Event          // ids and sequences are set by the writer
 	trace      *messages.Trace           // of what is in no report
-	seal       *messages.Delivery
-	more       *messages.Batch // everything else, merged as it is
-	order      bookOrder       // decided when the batch is cut,
-	refused    error           // with this
+	more       *messages.Batch           // everything else, merged as it is
+	order      bookOrder                 // decided when the batch is cut,
+	refused    error                     // with this
 }
 
 // written is the writer's answer: err is nil when the write is durable, and Is
@@ -76,6 +75,7 @@ type (
 		err error
 	}
 	gathered struct{}
+	bookDue  struct{} // something is to be told though nothing happened
 	drain    struct{ done chan struct{} }
 )
 
@@ -95,8 +95,9 @@ type cut struct {
 type Writer struct {
 	hub     *Hub
 	store   Store
-	outbox  outbox
-	book    *book
+	book    *telling.Book
+	timer   *time.Timer // of the book
+	cutAt   telling.Now // of the batch being cut
 	ids     idSource
 	months  calendar // as they are on stable storage
 	pending []*write
@@ -104,7 +105,8 @@ type Writer struct {
 	durable mark
 	traced   messages.Trace // the newest of the clocks; zero: none since the start
 	writing  bool           // a batch is under way
-	full     bool           // the last batch was refused for want of space
+	failed   bool           // the last batch was not written,
+	full     bool           // for want of space
 	drainers []chan struct{}
 	log      zerolog.Logger
 }
@@ -115,7 +117,13 @@ type mark struct{ batch, event, delivery uint64 }
 // Receive implements actor.Receiver.
 func (w *Writer) Receive(c *actor.Context) {
 	switch m := c.Message().(type) {
-	case actor.Initialized, actor.Started, actor.Stopped:
+	case actor.Initialized:
+	case actor.Started:
+		w.pump(c)
+	case actor.Stopped:
+		if w.timer != nil {
+			w.timer.Stop()
+		}
 	case *write:
 		w.pending = append(w.pending, m)
 		w.pump(c)
@@ -126,7 +134,10 @@ func (w *Writer) Receive(c *actor.Context) {
 		w.writing = false
 		w.pump(c)
 	case routesChanged:
-		w.outbox.routes = m.routes
+		w.book.SetRoutes(m.routes)
+		w.pump(c)
+	case bookDue:
+		w.pump(c)
 	case drain:
 		w.drainers = append(w.drainers, m.done)
 		w.pump(c)
@@ -140,14 +151,35 @@ func (w *Writer) pump(c *actor.Context) {
 	if w.writing {
 		return
 	}
-	if len(w.pending) > 0 {
+	wait, due := w.book.Wake(w.now())
+	due = due && !w.failed && !w.hub.stopping.Load()
+	if len(w.pending) > 0 || due && wait <= 0 {
 		w.write(c, w.cut())
 		return
+	}
+	if due {
+		w.wind(c, wait)
 	}
 	for _, done := range w.drainers {
 		close(done)
 	}
 	w.drainers = nil
+}
+
+// wind sets the timer for what the book is to tell. After a batch that was not written,
+// the book waits for one that is.
+func (w *Writer) wind(c *actor.Context, wait time.Duration) {
+	if w.timer != nil {
+		w.timer.Reset(wait)
+		return
+	}
+	engine, self := c.Engine(), c.PID()
+	w.timer = time.AfterFunc(wait, func() { engine.Send(self, bookDue{}) })
+}
+
+func (w *Writer) now() telling.Now {
+	now := w.hub.clock.read()
+	return telling.Now{Wall: now.Wall, Mono: now.Mono}
 }
 
 // gather lets the next batch fill a little after a large one: who was answered
@@ -188,6 +220,7 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 		w.fail(c, b, err)
 		return
 	}
+	w.failed = false
 	w.durable = mark{b.Sequence, w.durable.event + uint64(len(b.Events)), max(w.durable.delivery, lastDelivery(b.Deliveries))}
 	for _, s := range b.Months {
 		w.months = w.months.with(s)
@@ -201,8 +234,8 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 		w.log.Info().Msg("store takes writes again")
 		c.Send(w.hub.ledger, storeChanged{writing: true})
 	}
+	w.book.Commit()
 	if len(b.Deliveries) > 0 {
-		w.outbox.committed(b.Deliveries)
 		c.Send(w.hub.alert, deliveriesWritten{b.Deliveries})
 	}
 	w.hub.feed.tell(&b.Batch)
@@ -211,8 +244,8 @@ func (w *Writer) finish(c *actor.Context, b *cut, err error) {
 // fail goes back to what is durable, and only then answers: who looks into the
 // store on a bad answer finds it at rest.
 func (w *Writer) fail(c *actor.Context, b *cut, err error) {
-	w.assigned, w.traced = w.durable, messages.Trace{}
-	w.outbox.reset()
+	w.assigned, w.traced, w.failed = w.durable, messages.Trace{}, true
+	w.book.Reset(w.now())
 	if !errors.Is(err, messages.ErrFull) {
 		w.hub.watch.fatal(fmt.Errorf("write batch %d: %w", b.Sequence, err))
 	} else if !w.full {
@@ -238,6 +271,7 @@ func answer(engine *actor.Engine, writes []*write, err error) {
 // cut makes a batch of what is pending, within bounds.
 func (w *Writer) cut() *cut {
 	now := w.hub.clock.Now()
+	w.cutAt = telling.Now{Wall: now.Wall, Mono: w.hub.clock.read().Mono}
 	b := &cut{}
 	w.assigned.batch++
 	b.Sequence, b.At = w.assigned.batch, now.Wall
@@ -250,17 +284,13 @@ func (w *Writer) cut() *cut {
 	}
 	n, reports := w.fits()
 	b.Reports, b.Hosts = make([]messages.StoredReport, 0, reports), make([]messages.HostState, 0, n)
-	for i, m := range w.pending[:n] {
-		if w.outbox.size >= maxOutboxRows {
-			n = i
-			break
-		}
+	for _, m := range w.pending[:n] {
 		w.add(b, m)
 	}
 	b.writes = slices.Clone(w.pending[:n])
 	w.pending = append(w.pending[:0], w.pending[n:]...)
 	clear(w.pending[len(w.pending):cap(w.pending)])
-	b.Deliveries = append(b.Deliveries, w.outbox.changed()...)
+	w.book.Tell(w.cutAt, &b.Batch, w)
 	return b
 }
 
@@ -286,12 +316,12 @@ const bytesOfGuest = 150
 
 // rows is about how many rows of the store a write touches.
 func (m *write) rows() int {
-	n := 1 + 2*len(m.events)
+	n := 1 + 3*len(m.events)
 	if m.guests != nil {
 		n += len(m.guests.Guests)
 	}
 	if m.more != nil {
-		n += rowsOfDelivery * len(m.more.Deliveries)
+		n += 4 * len(m.more.Deliveries)
 	}
 	return n
 }
@@ -324,31 +354,42 @@ func (w *Writer) add(b *cut, m *write) {
 		b.Outages = append(b.Outages, *m.outage)
 	}
 	for _, e := range m.events {
-		w.assigned.event++
-		e.ID, e.Sequence = messages.EventID(w.ids.next(b.At)), w.assigned.event
+		w.Event(&e)
 		b.Events = append(b.Events, e)
-		w.tell(e, b.At)
+		w.book.Hear(&e, w.cutAt)
 	}
 	if m.trace != nil {
 		b.Traces = append(b.Traces, *m.trace)
 	}
-	if m.seal != nil {
-		w.outbox.seal(*m.seal)
-	}
 	if m.more != nil {
 		merge(&b.Batch, m.more)
+		w.forget(m.more)
 	}
 	if m.order != nil {
-		m.refused = m.order.enter(w.book, &b.Batch, b.At)
+		m.refused = m.order.enter(w.book, &b.Batch, w.cutAt)
 	}
 }
 
-// tell puts an event into the deliveries of the routes that want it.
-func (w *Writer) tell(e messages.Event, now time.Time) {
-	w.outbox.tell(e, now, func() (messages.DeliveryID, uint64) {
-		w.assigned.delivery++
-		return messages.DeliveryID(w.ids.next(now)), w.assigned.delivery
-	})
+// Event implements telling.Numbers.
+func (w *Writer) Event(e *messages.Event) {
+	w.assigned.event++
+	e.ID, e.Sequence = messages.EventID(w.ids.next(w.cutAt.Wall)), w.assigned.event
+}
+
+// Delivery implements telling.Numbers.
+func (w *Writer) Delivery() (messages.DeliveryID, uint64) {
+	w.assigned.delivery++
+	return messages.DeliveryID(w.ids.next(w.cutAt.Wall)), w.assigned.delivery
+}
+
+// Incident implements telling.Numbers.
+func (w *Writer) Incident() messages.IncidentID { return messages.IncidentID(w.ids.next(w.cutAt.Wall)) }
+
+// forget drops the alarms of what is removed.
+func (w *Writer) forget(more *messages.Batch) {
+	if len(more.DelHosts) > 0 || len(more.DelCustomers) > 0 || len(more.DelRoutes) > 0 {
+		w.book.Forget(more, w.cutAt)
+	}
 }
 
 func merge(b *messages.Batch, m *messages.Batch) {

@@ -38,11 +38,14 @@ type Alarm struct {
 
 	Ack        *Ack
 	RemindedAt time.Time // last reminder; zero: none
-	Escalated  bool      // told on the routes that its routes escalate to
+	Escalated  []RouteID // the routes that heard of it and have passed it on, as nobody acknowledged it
 
 	// Of an alarm of type incident_opened, and zero otherwise.
 	Scope   Scope
 	Members int // hosts that are or were in it
+
+	// Of an alarm of type host_flapping: what ends what it is about, again and again.
+	Flaps EventType
 }
 
 // Open reports whether what it is about is still wrong.

@@ -45,7 +45,7 @@ func (a *Alarm) View(by SilenceID) AlarmView {
 	v := AlarmView{
 		ID: a.ID, CustomerID: a.CustomerID, HostID: a.HostID, RouteID: a.RouteID, Site: a.Site, Type: a.Type, Severity: a.Severity,
 		Summary: a.Summary, EventID: a.Raised, VMID: a.VMID, Subject: a.Subject, OpenedAt: a.OpenedAt, ClosedAt: a.ClosedAt,
-		State: a.state(by), ToldAt: a.ToldAt, Ack: a.Ack, SilencedBy: by, Escalated: a.Escalated, MemberOf: a.Parent(), Members: a.Members,
+		State: a.state(by), ToldAt: a.ToldAt, Ack: a.Ack, SilencedBy: by, Escalated: len(a.Escalated) > 0, MemberOf: a.Parent(), Members: a.Members,
 	}
 	if a.Scope.Kind != "" {
 		v.Scope = &a.Scope

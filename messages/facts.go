@@ -278,9 +278,10 @@ const (
 // alarm, so that a route which hears the alarm hears the end of it.
 func (t EventType) Severity() Severity {
 	switch t {
-	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered, IncidentOpened, IncidentClosed:
+	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered:
 		return SeverityCritical
-	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, ClockMended, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap:
+	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, ClockMended, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap,
+		IncidentOpened, IncidentClosed: // and more when their hosts are down
 		return SeverityWarning
 	}
 	if slices.Contains(RuleEvents, t) {

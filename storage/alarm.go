@@ -26,7 +26,7 @@ func (e *encoder) alarm(a *messages.Alarm) {
 		e.byte(byte(p.Severity))
 	}
 	e.time(a.PendingSince)
-	e.texts(a.Told)
+	putTexts(e, a.Told)
 	e.time(a.ToldAt)
 	e.text(string(a.Incident))
 	e.text(string(a.Wide))
@@ -37,9 +37,10 @@ func (e *encoder) alarm(a *messages.Alarm) {
 		e.time(a.Ack.At)
 	}
 	e.time(a.RemindedAt)
-	e.bool(a.Escalated)
+	putTexts(e, a.Escalated)
 	e.scope(a.Scope)
 	e.uint(uint64(a.Members))
+	e.text(string(a.Flaps))
 }
 
 func (d *decoder) alarm(key []byte) messages.Alarm {
@@ -68,8 +69,8 @@ func (d *decoder) alarm(key []byte) messages.Alarm {
 	if d.bool() {
 		a.Ack = &messages.Ack{By: d.text(), Reason: d.text(), At: d.time()}
 	}
-	a.RemindedAt, a.Escalated = d.time(), d.bool()
-	a.Scope, a.Members = d.scope(), int(d.uint())
+	a.RemindedAt, a.Escalated = d.time(), texts[messages.RouteID](d)
+	a.Scope, a.Members, a.Flaps = d.scope(), int(d.uint()), messages.EventType(d.word())
 	return a
 }
 

@@ -48,7 +48,7 @@ var (
 		Severity: messages.SeverityCritical, Raised: "E", Summary: "is down", VMID: 101, Subject: "local", OpenedAt: start, ClosedAt: start.Add(1),
 		Pending:      []messages.PendingEvent{{ID: "E", Type: messages.HostDown, Severity: messages.SeverityCritical}, {ID: "F", Type: messages.HostRecovered, Severity: 1}},
 		PendingSince: start.Add(2), Told: []messages.EventType{messages.HostStale}, ToldAt: start.Add(3), Incident: "I", Wide: "W",
-		Ack: &messages.Ack{By: "eve", Reason: "on it", At: start.Add(4)}, RemindedAt: start.Add(5), Escalated: true, Scope: messages.Scope{Kind: messages.ScopeSite, ID: "Győr"}, Members: 40}
+		Ack: &messages.Ack{By: "eve", Reason: "on it", At: start.Add(4)}, RemindedAt: start.Add(5), Escalated: []messages.RouteID{"r1"}, Flaps: messages.HostRecovered, Scope: messages.Scope{Kind: messages.ScopeSite, ID: "Győr"}, Members: 40}
 	sampleSilence = messages.Silence{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAW", Scope: messages.Scope{Kind: messages.ScopeCustomer, ID: "acme"}, Reason: "move", CreatedBy: "eve",
 		CreatedAt: start, StartsAt: start.Add(1), EndsAt: start.Add(2), Schedule: "0 3 * * 0", TimeZone: "Europe/Budapest", DurationSeconds: 7200}
 	sampleGuest = messages.GuestRecord{HostID: "acme-0000000a", VMID: 100, Kind: "lxc", DisplayName: "web", Status: "running",

@@ -7,7 +7,7 @@ func (e *encoder) route(r *messages.Route) {
 	e.text(string(r.Kind))
 	e.text(r.URL.Reveal())
 	e.text(r.Secret.Reveal())
-	e.texts(r.Events)
+	putTexts(e, r.Events)
 	e.byte(byte(r.MinSeverity))
 	e.time(r.CreatedAt)
 	e.text(string(r.Incident))
@@ -15,7 +15,7 @@ func (e *encoder) route(r *messages.Route) {
 }
 
 // texts writes a count and as many texts.
-func (e *encoder) texts(ts []messages.EventType) {
+func putTexts[T ~string](e *encoder, ts []T) {
 	e.uint(uint64(len(ts)))
 	for _, t := range ts {
 		e.text(string(t))
