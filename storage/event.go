@@ -160,12 +160,15 @@ type EventFilter struct {
 	CustomerID messages.CustomerID
 	HostID     messages.HostID
 	Type       messages.EventType
+	IncidentID messages.IncidentID
+	Text       string // in the summary, the host or the customer; case does not count
 }
 
 func (f *EventFilter) match(v *messages.Event) bool {
 	return (f.CustomerID == "" || f.CustomerID == v.CustomerID) &&
 		(f.HostID == "" || f.HostID == v.HostID) &&
-		(f.Type == "" || f.Type == v.Type)
+		(f.Type == "" || f.Type == v.Type) &&
+		(f.IncidentID == "" || f.IncidentID == v.IncidentID) && says(v, f.Text)
 }
 
 // index is the narrowest run of keys that holds every event of the filter; the

@@ -100,6 +100,7 @@ var opensTo = map[string]string{
 	"POST /api/v1/admin/alarms/{incident_id}/acknowledge":                                       "go",
 	"DELETE /api/v1/admin/alarms/{incident_id}/acknowledge":                                     "go",
 	"GET /api/v1/admin/deliveries":                                                              "govax",
+	"GET /api/v1/admin/deliveries/{delivery_id}":                                                "gov",
 	"POST /api/v1/admin/deliveries/{delivery_id}/retry":                                         "go",
 	"GET /api/v1/admin/backup":                                                                  "go",
 	"POST /api/v1/admin/replay":                                                                 "go",

@@ -247,7 +247,7 @@ func TestEvents(t *testing.T) {
 	if len(p.Items) != 2 || p.Items[0].ID != messages.EventID(ulid(1)) {
 		t.Errorf("got %+v", p.Items)
 	}
-	if f := h.fleet.asked[0].(EventFilter); f != (EventFilter{"acme", hostID, messages.HostDown}) {
+	if f := h.fleet.asked[0].(EventFilter); f != (EventFilter{CustomerID: "acme", HostID: hostID, Type: messages.HostDown}) {
 		t.Errorf("asked for %+v", f)
 	}
 	for _, q := range []string{"after=", "cursor=", "after=&cursor="} { // a reader's first question
@@ -255,7 +255,23 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %+v", q, p)
 		}
 	}
-	for _, q := range []string{"after=x", "limit=", "type=host_gone", "type=route_test", "host_id=acme", "customer_id=-"} {
+	h.do(t, "GET", admin+"events?order=desc&limit=2", globalKey, "").into(t, 200, &p)
+	if len(p.Items) != 2 || p.Items[0].ID != messages.EventID(ulid(2)) || p.Next == nil {
+		t.Errorf("newest first: %+v", p)
+	}
+	back := *p.Next
+	if h.do(t, "GET", admin+"events?order=desc&cursor="+back, globalKey, "").into(t, 200, &p); len(p.Items) != 1 || p.Items[0].ID != messages.EventID(ulid(0)) || p.Next != nil {
+		t.Errorf("further back: %+v", p)
+	}
+	if h.do(t, "GET", admin+"events?order=desc&before="+ulid(1), globalKey, "").into(t, 200, &p); len(p.Items) != 1 {
+		t.Errorf("before one: %+v", p)
+	}
+	h.do(t, "GET", admin+"events?q=Web+1&incident_id="+ulid(7), globalKey, "").into(t, 200, &p)
+	if f := h.fleet.asked[len(h.fleet.asked)-1].(EventFilter); f.Text != "Web 1" || f.IncidentID != messages.IncidentID(ulid(7)) {
+		t.Errorf("asked for %+v", f)
+	}
+	for _, q := range []string{"order=up", "before=" + ulid(1), "order=desc&after=" + ulid(1), "cursor=" + back, "incident_id=x", "q=%00",
+		"q=" + strings.Repeat("x", 101), "after=x", "limit=", "type=host_gone", "type=route_test", "host_id=acme", "customer_id=-"} {
 		if r := h.do(t, "GET", admin+"events?"+q, globalKey, ""); r.status != 400 {
 			t.Errorf("%s: %d", q, r.status)
 		}

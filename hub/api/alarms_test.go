@@ -129,6 +129,23 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
+// A delivery is shown with the events that it tells, and why it was made.
+func TestDeliveryIsShown(t *testing.T) {
+	h := newHub(t)
+	h.fleet.events = []messages.Event{{ID: messages.EventID(ulid(1)), Type: messages.HostDown, Summary: "acme is down"}}
+	h.fleet.sent = []messages.Delivery{{ID: messages.DeliveryID(ulid(5)), Events: []messages.EventID{messages.EventID(ulid(1))}, Reason: messages.BecauseReminder, LastStatus: 503, LastError: "no room"}}
+	var d deliveryDetail
+	h.do(t, "GET", admin+"deliveries/"+ulid(5), globalKey, "").into(t, 200, &d)
+	if len(d.Events) != 1 || d.Events[0].Summary != "acme is down" || d.Reason != messages.BecauseReminder || d.LastError != "no room" {
+		t.Errorf("shown %+v", d)
+	}
+	for _, id := range []string{ulid(9), "x"} {
+		if r := h.do(t, "GET", admin+"deliveries/"+id, globalKey, ""); r.status != 404 {
+			t.Errorf("%s: %d", id, r.status)
+		}
+	}
+}
+
 // What needs attention is cut to as many groups as are asked for, and says how many more
 // there are.
 func TestAttentionIsCut(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	userList       = 'w'
 	sessionList    = 'n'
 	auditList      = 'l'
+	latestList     = 'v' // events, newest first
 )
 
 var errBadCursor = &fieldError{"cursor", "not one that this list gave out"}

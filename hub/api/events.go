@@ -8,6 +8,8 @@ import (
 	"felhom.eu/messages"
 )
 
+const maxSearch = 100 // bytes of a text that is searched for
+
 func parseEventID(s string) (messages.EventID, error) {
 	return messages.ParseULID[messages.EventID]("event_id", s)
 }
@@ -16,7 +18,8 @@ func parseEventID(s string) (messages.EventID, error) {
 var eventTypes = slices.Concat([]messages.EventType{
 	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted,
 	messages.ClockSkew, messages.ClockMended, messages.AgentOutdated, messages.AgentUpdated,
-	messages.HostCloned, messages.CloneGone,
+	messages.HostCloned, messages.CloneGone, messages.HostFlapping, messages.HostSettled,
+	messages.IncidentOpened, messages.IncidentClosed,
 	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
 }, messages.RuleEvents, messages.ControllerEvents)
 
@@ -28,9 +31,10 @@ func parseEventType(s string) (messages.EventType, error) {
 }
 
 // listEvents starts behind the cursor, or behind after, which a reader that
-// polls keeps itself; an empty one is the reader's first.
+// polls keeps itself; an empty one is the reader's first. With order=desc it goes back in
+// time, from before.
 func (s *Server) listEvents(ctx *fasthttp.RequestCtx, _ args) error {
-	q, err := readQuery(ctx, "host_id", "customer_id", "type", "after")
+	q, err := readQuery(ctx, "host_id", "customer_id", "type", "incident_id", "q", "order", "after", "before")
 	if err != nil {
 		return err
 	}
@@ -38,20 +42,31 @@ func (s *Server) listEvents(ctx *fasthttp.RequestCtx, _ args) error {
 	if err != nil {
 		return err
 	}
-	last, err := after(q, eventList, parseEventID)
-	if err == nil && last == "" && q.Get("after") != "" {
-		last, err = parsed(q, "after", parseEventID)
+	list, from, other := byte(eventList), "after", "before"
+	switch q.Get("order") {
+	case "", "asc":
+	case "desc":
+		list, from, other = latestList, other, from
+	default:
+		return &fieldError{"order", "want asc or desc"}
+	}
+	if q.Has(other) {
+		return &fieldError{other, "goes with the other order"}
+	}
+	behind, err := after(q, list, parseEventID)
+	if err == nil && behind == "" && q.Get(from) != "" {
+		behind, err = parsed(q, from, parseEventID)
 	}
 	if err != nil {
 		return err
 	}
 	c, cancel := s.ask()
 	defer cancel()
-	rows, err := s.fleet.Events(c, f, last, q.limit+1)
+	rows, next, err := s.fleet.EventPage(c, f, list == latestList, behind, q.limit)
 	if err != nil {
 		return err
 	}
-	return answerPage(ctx, rows, q.limit, eventList, func(e messages.Event) string { return string(e.ID) }, same)
+	return answerJSON(ctx, 200, pageUpTo(rows, list, next))
 }
 
 func eventFilter(q query) (f EventFilter, err error) {
@@ -60,6 +75,12 @@ func eventFilter(q query) (f EventFilter, err error) {
 	}
 	if f.HostID, err = parsed(q, "host_id", messages.ParseHostID); err != nil {
 		return f, err
+	}
+	if f.IncidentID, err = parsed(q, "incident_id", parseIncidentID); err != nil {
+		return f, err
+	}
+	if f.Text = q.Get("q"); !printable(f.Text, maxSearch) {
+		return f, &fieldError{"q", "want at most 100 bytes of printable text"}
 	}
 	f.Type, err = parsed(q, "type", parseEventType)
 	return f, err
@@ -100,6 +121,26 @@ func parseDeliveryState(s string) (messages.DeliveryState, error) {
 
 func parseDeliveryID(s string) (messages.DeliveryID, error) {
 	return messages.ParseULID[messages.DeliveryID]("delivery_id", s)
+}
+
+// deliveryDetail is a delivery with what it tells.
+type deliveryDetail struct {
+	messages.Delivery
+	Events []messages.Event `json:"events"`
+}
+
+func (s *Server) showDelivery(ctx *fasthttp.RequestCtx, a args) error {
+	id, err := parseDeliveryID(a.params[0])
+	if err != nil {
+		return errNotFound
+	}
+	c, cancel := s.ask()
+	defer cancel()
+	d, events, err := s.fleet.Delivery(c, id)
+	if err != nil {
+		return err
+	}
+	return answerJSON(ctx, 200, deliveryDetail{d, events})
 }
 
 func (s *Server) retryDelivery(ctx *fasthttp.RequestCtx, a args) error {

@@ -108,6 +108,10 @@ type Fleet interface {
 
 	// Events are oldest first; after is exclusive.
 	Events(ctx context.Context, f EventFilter, after messages.EventID, limit int) ([]messages.Event, error)
+	// EventPage is oldest or newest first, from the one behind an event; next is where the
+	// next page goes on, "" at the end. A page may hold fewer than limit, or none, and not
+	// be the last: what a page looks at is bounded.
+	EventPage(ctx context.Context, f EventFilter, newest bool, behind messages.EventID, limit int) (rows []messages.Event, next messages.EventID, err error)
 
 	// AddToken makes an enrolment token that lives so long; the secret is shown once.
 	// ErrNotFound: no such customer.
@@ -130,6 +134,8 @@ type Fleet interface {
 
 	// Deliveries are newest first; before is exclusive.
 	Deliveries(ctx context.Context, f DeliveryFilter, before messages.DeliveryID, limit int) ([]messages.Delivery, error)
+	// Delivery is one with the events that it tells. ErrNotFound.
+	Delivery(ctx context.Context, id messages.DeliveryID) (messages.Delivery, []messages.Event, error)
 	RetryDelivery(ctx context.Context, id messages.DeliveryID) error // ErrNotFound
 
 	// Replay runs the past through the rules and tells it line by line; an error of line
@@ -160,6 +166,8 @@ type EventFilter struct {
 	CustomerID messages.CustomerID
 	HostID     messages.HostID
 	Type       messages.EventType
+	IncidentID messages.IncidentID
+	Text       string // in the summary, the host or the customer; case does not count
 }
 
 // DeliveryFilter narrows a list of deliveries; zero fields match all.

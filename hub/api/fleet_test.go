@@ -360,6 +360,33 @@ func (f *fakeFleet) Events(_ context.Context, filter EventFilter, after messages
 	return rows, f.err
 }
 
+func (f *fakeFleet) EventPage(_ context.Context, filter EventFilter, newest bool, behind messages.EventID, limit int) (rows []messages.Event, next messages.EventID, err error) {
+	f.asked = append(f.asked, filter)
+	events := slices.Clone(f.events)
+	if newest {
+		slices.Reverse(events)
+	}
+	for _, e := range events {
+		if behind != "" && (e.ID == behind || newest == (e.ID > behind)) {
+			continue
+		}
+		if len(rows) == limit {
+			return rows, rows[limit-1].ID, f.err
+		}
+		rows = append(rows, e)
+	}
+	return rows, "", f.err
+}
+
+func (f *fakeFleet) Delivery(_ context.Context, id messages.DeliveryID) (messages.Delivery, []messages.Event, error) {
+	for _, d := range f.sent {
+		if d.ID == id {
+			return d, f.events, f.err
+		}
+	}
+	return messages.Delivery{}, nil, ErrNotFound
+}
+
 func (f *fakeFleet) AddToken(_ context.Context, t messages.EnrollToken, life time.Duration) (messages.EnrollToken, messages.Secret, error) {
 	if _, ok := f.customers[t.CustomerID]; !ok {
 		return t, "", ErrNotFound

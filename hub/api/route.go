@@ -120,6 +120,7 @@ var routes = []route{
 	{"DELETE", "/api/v1/admin/silences/{silence_id}", forOperators, (*Server).endSilence},
 
 	{"GET", "/api/v1/admin/deliveries", forCustomers, (*Server).listDeliveries},
+	{"GET", "/api/v1/admin/deliveries/{delivery_id}", forViewers, (*Server).showDelivery},
 	{"POST", "/api/v1/admin/deliveries/{delivery_id}/retry", forOperators, (*Server).retryDelivery},
 
 	{"POST", "/api/v1/admin/users", forOperators, (*Server).addUser},

@@ -14,6 +14,7 @@ func init() {
 	maps.Copy(fakeAnswers, map[string]fakeAnswer{
 		"PUT hosts/acme-7f3a90c1/site":             {204, ``},
 		"PUT routes/" + routeID:                    {200, `{"route_id":"` + routeID + `","kind":"webhook","url":"https://new.example.com/…","events":[],"min_severity":"critical","secret":"whsec_bmV3","quiet_hours":{"from":"22:00","to":"07:00","time_zone":"UTC"},"max_per_hour":30,"escalate_to":"` + sentID + `","escalate_after_seconds":900}`},
+		"GET deliveries/" + sentID:                 {200, `{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":[` + eventJSON + `],"reason":"reminder","state":"dead","created_at":"RECENT","last_attempt_at":"RECENT","attempts":9,"last_status":503,"last_error":"no room"}`},
 		"GET alarms":                               {200, `{"items":[{` + massJSON + `},` + fullJSON + `],"next_cursor":null}`},
 		"GET alarms/" + massID:                     {200, `{` + massJSON + `,"acknowledged":{"by":"global key","reason":"provider called","at":"RECENT"},"member_alarms":{"items":[` + memberJSON + `],"next_cursor":"x"}}`},
 		"POST alarms/" + massID + "/acknowledge":   {200, `{` + massJSON + `}`},

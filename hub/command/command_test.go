@@ -183,7 +183,7 @@ var fakeAnswers = map[string]fakeAnswer{
 	"GET routes":                                    {200, `{"items":[],"next_cursor":""}`},
 	"POST routes/" + routeID + "/test":              {200, `{"ok":false,"status_code":500,"answer":"no room","duration_ms":12}`},
 	"DELETE routes/" + routeID:                      {204, ``},
-	"GET deliveries":                                {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
+	"GET deliveries":                                {200, `{"items":[{"delivery_id":"` + sentID + `","route_id":"` + routeID + `","events":["a","b"],"reason":"reminder","state":"dead","created_at":"RECENT","attempts":9,"last_status":503}],"next_cursor":""}`},
 	"POST deliveries/" + sentID + "/retry":          {200, `{}`},
 	"GET hosts/acme-7f3a90c1/series":                {200, seriesJSON},
 	"GET hosts/acme-7f3a90c1/availability":          {200, `{"host_id":"acme-7f3a90c1","customer_id":"acme","months":[{"month":"2026-06",` + availableJSON},

@@ -21,8 +21,11 @@ const followInterval = time.Second // how soon an event shows; the hub answers a
 // eventQuery is which events are asked for.
 type eventQuery struct {
 	host, customer, kind, after string
+	incident, text              string
 	since                       time.Duration
 	follow                      bool
+	limit                       int
+	newest                      bool
 }
 
 func (a *app) eventCommand() *cobra.Command {
@@ -33,6 +36,9 @@ func (a *app) eventCommand() *cobra.Command {
 			if e.after != "" && e.since != 0 {
 				return errors.New("--after and --since: want one of them")
 			}
+			if e.newest && (e.after != "" || e.since != 0 || e.follow) {
+				return errors.New("--newest goes back to the first event: leave out --after, --since and --follow")
+			}
 			return cobra.NoArgs(cmd, args)
 		},
 		RunE: a.ask(func(ctx context.Context, s *session, _ []string) error {
@@ -40,7 +46,7 @@ func (a *app) eventCommand() *cobra.Command {
 				return a.followEvents(ctx, s, e.values(time.Now()))
 			}
 			q := e.values(time.Now())
-			return show(a, s.Events(ctx, q), list[json.RawMessage](ctx, s.Client, "events", q),
+			return show(a, cut(s.Events(ctx, q), e.limit), cut(list[json.RawMessage](ctx, s.Client, "events", q), e.limit),
 				a.eventColumns(), "no event")
 		}),
 	}
@@ -50,6 +56,10 @@ func (a *app) eventCommand() *cobra.Command {
 	f.StringVar(&e.kind, "type", "", "only events of `TYPE`, such as host_down")
 	f.StringVar(&e.after, "after", "", "only what came after the event with this `ID`")
 	f.DurationVar(&e.since, "since", 0, "only what came in the last `DURATION`, such as 24h")
+	f.StringVar(&e.incident, "incident", "", "only events of the incident with this `ID`")
+	f.StringVar(&e.text, "search", "", "only events with this `TEXT` in what, the host or the customer")
+	f.BoolVar(&e.newest, "newest", false, "newest first")
+	f.IntVar(&e.limit, "limit", 0, "only the first `N`")
 	f.BoolVarP(&e.follow, "follow", "f", false, "keep printing events as they come")
 	return a.asks(a.group("event", "See what happened", cmd))
 }
@@ -63,7 +73,25 @@ func (e eventQuery) values(now time.Time) url.Values {
 		_ = floor.SetTime(ulid.Timestamp(now.Add(-e.since))) // fails past the year 10889
 		after = floor.String()
 	}
-	return filter("host_id", e.host, "customer_id", e.customer, "type", e.kind, "after", after)
+	order := ""
+	if e.newest {
+		order = "desc"
+	}
+	return filter("host_id", e.host, "customer_id", e.customer, "type", e.kind, "after", after,
+		"incident_id", e.incident, "q", e.text, "order", order)
+}
+
+// cut is at most n of the items; 0 is all.
+func cut[T any](items iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		left := n
+		for item, err := range items {
+			if !yield(item, err) || left == 1 {
+				return
+			}
+			left--
+		}
+	}
 }
 
 func (a *app) eventColumns() []terminal.Column[messages.Event] {
