@@ -105,7 +105,7 @@ func (a *App) open(global messages.Secret) error {
 	}
 	f := &fleet{hub: a.hub, db: a.db, app: a, send: send}
 	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
-	board := dashboard.New(f, dashboard.Config{Version: a.version, DownSeconds: a.cfg.DownSeconds, ExternalURL: a.cfg.ExternalURL}, a.log.With().Str("component", "dashboard").Logger())
+	board := dashboard.New(f, dashboard.Config{Version: a.version, ExternalURL: a.cfg.ExternalURL, Access: a.sessions}, a.log.With().Str("component", "dashboard").Logger())
 	c := apiConfig(&a.cfg, a.version)
 	c.Pages, c.Closing, c.Sessions = board.Pages(), board.Close, a.sessions
 	a.server = api.New(c, keys, f, a.log.With().Str("component", "api").Logger())

@@ -60,8 +60,8 @@ type EventQuery struct {
 // Config is what a Dashboard must be told.
 type Config struct {
 	Version     string
-	DownSeconds int    // silence after which a host is down
 	ExternalURL string // for the commands that a page shows; "" is the address it was asked at
+	Access      Access // nil: nobody is shown
 }
 
 // Dashboard serves the pages. Make one with New; it may be used by any number of goroutines.

@@ -18,13 +18,14 @@ import (
 // may ask.
 type fakeHub struct {
 	api.Fleet
-	mu     sync.Mutex
-	hosts  []messages.HostState
-	sites  map[messages.HostID]string
-	names  map[messages.CustomerID]string
-	alarms []messages.Alarm
-	tell   func(*messages.Batch)
-	acks   []messages.IncidentID
+	mu      sync.Mutex
+	hosts   []messages.HostState
+	sites   map[messages.HostID]string
+	names   map[messages.CustomerID]string
+	alarms  []messages.Alarm
+	tell    func(*messages.Batch)
+	acks    []messages.IncidentID
+	audited uint64
 }
 
 func hostAt(i int) messages.HostID {
@@ -158,4 +159,12 @@ func location(p api.Page, form string) string {
 	ctx.Request.SetBodyString(form)
 	p.Serve(&ctx, api.Visit{Who: operator})
 	return string(ctx.Response.Header.Peek("Location"))
+}
+
+// Audit is a log of as many records as the fake says.
+func (h *fakeHub) Audit(_ context.Context, after uint64, limit int) (rows []messages.AuditRecord, err error) {
+	for n := after + 1; n <= h.audited && len(rows) < limit; n++ {
+		rows = append(rows, messages.AuditRecord{Sequence: n})
+	}
+	return rows, nil
 }

@@ -53,9 +53,23 @@ func (d *Dashboard) routes(r *request, of messages.CustomerID) (rows []routeRow,
 // settingsPage is for operators: routes, and how the hub itself is.
 type settingsPage struct {
 	Routes []routeRow
+	Users  []userRow
+	Audit  []messages.AuditRecord // newest first
 	Health api.Health
 	Gaps   []messages.Event
 	Tested *testedRoute
+}
+
+// userRow is a user with the browsers that are signed in.
+type userRow struct {
+	messages.User
+	Browsers int
+}
+
+// Access is who may sign in, and who has.
+type Access interface {
+	Users() []messages.User
+	List(now time.Time) []messages.Session
 }
 
 // testedRoute is what the far end of a route said.
@@ -64,7 +78,10 @@ type testedRoute struct {
 	Answer api.RouteAnswer
 }
 
-const shownGaps = 10
+const (
+	shownGaps  = 10
+	shownAudit = 30
+)
 
 func (d *Dashboard) settings(r *request) error { return d.showSettings(r, nil) }
 
@@ -76,11 +93,57 @@ func (d *Dashboard) showSettings(r *request, tested *testedRoute) (err error) {
 	if p.Routes, err = d.routes(r, ""); err != nil {
 		return err
 	}
+	p.Users = usersOf(d.cfg.Access, r.now)
+	if p.Audit, err = d.latestAudit(r); err != nil {
+		return err
+	}
 	gaps := EventQuery{EventFilter: api.EventFilter{Type: messages.HubGap}, Limit: shownGaps, Look: eventLooks}
 	if p.Gaps, _, err = d.hub.LatestEvents(r.ctx, gaps); err != nil {
 		return err
 	}
 	return d.render(r, "settings", "settings", "Settings", p)
+}
+
+func usersOf(a Access, now time.Time) (rows []userRow) {
+	if a == nil {
+		return nil
+	}
+	browsers := make(map[messages.UserName]int)
+	for _, s := range a.List(now) {
+		browsers[s.User]++
+	}
+	for _, u := range a.Users() {
+		rows = append(rows, userRow{u, browsers[u.Name]})
+	}
+	slices.SortFunc(rows, func(a, b userRow) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return rows
+}
+
+// latestAudit is the end of the audit log, newest first. The log is read from its
+// beginning, so its end is looked for: sequences are contiguous.
+func (d *Dashboard) latestAudit(r *request) ([]messages.AuditRecord, error) {
+	behind := func(n uint64) (bool, error) {
+		rows, err := d.hub.Audit(r.ctx, n, 1)
+		return len(rows) > 0, err
+	}
+	from, step := uint64(0), uint64(1)
+	for growing := true; step > 0; {
+		more, err := behind(from + step)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case more && growing:
+			from, step = from+step, step*2
+		case more:
+			from, step = from+step, step/2
+		default:
+			growing, step = false, step/2
+		}
+	}
+	rows, err := d.hub.Audit(r.ctx, max(from+1, shownAudit)-shownAudit, shownAudit)
+	slices.Reverse(rows)
+	return rows, err
 }
 
 // silencesPage lists maintenance, and has a form for more.
