@@ -121,6 +121,16 @@ func TestMask(t *testing.T) {
 	}
 }
 
+const webhook = "webhook"
+
+// routeOf is a route by a service's name, or a webhook.
+func routeOf(name string) messages.Route {
+	if name == webhook {
+		return messages.Route{ID: "r1", Kind: messages.RouteWebhook, URL: "https://hooks.example.com/sEcReTpath", Secret: SecretPrefix + "c2VjcmV0"}
+	}
+	return routeTo(urls[name])
+}
+
 func overHTTP() []string {
 	var list []string
 	for _, name := range serviceNames() {
@@ -134,10 +144,10 @@ func overHTTP() []string {
 // Every service delivers, and each answer has its verdict, whatever is behind it.
 func TestVerdicts(t *testing.T) {
 	d, events := outage("")
-	for _, name := range overHTTP() {
+	for _, name := range append(overHTTP(), webhook) {
 		w := newWorld(t, contented)
 		s := w.sender(Options{AllowPrivate: true})
-		if r := s.Send(t.Context(), routeTo(urls[name]), d, events); !r.OK || len(w.asked()) == 0 {
+		if r := s.Send(t.Context(), routeOf(name), d, events); !r.OK || len(w.asked()) == 0 {
 			t.Errorf("%s: not delivered: %+v", name, r)
 		}
 		for status, want := range map[int]Result{
@@ -152,7 +162,7 @@ func TestVerdicts(t *testing.T) {
 				out.WriteHeader(status)
 				fmt.Fprintf(out, `{"error":"no","url":%q,"authorization":%q}`, r.URL, r.Header)
 			}
-			r := s.Send(t.Context(), routeTo(urls[name]), d, events)
+			r := s.Send(t.Context(), routeOf(name), d, events)
 			told(t, name, r)
 			if r.Text = ""; r != want {
 				t.Errorf("%s: %d: got %+v, want %+v", name, status, r, want)
@@ -177,9 +187,9 @@ func told(t *testing.T, name string, r Result) {
 // No service reaches a private address, whatever name led there.
 func TestNoServiceReachesPrivateAddresses(t *testing.T) {
 	d, events := outage("")
-	for _, name := range serviceNames() {
+	for _, name := range append(serviceNames(), webhook) {
 		w := newWorld(t, contented)
-		r := w.sender(Options{}).Send(t.Context(), routeTo(urls[name]), d, events)
+		r := w.sender(Options{}).Send(t.Context(), routeOf(name), d, events)
 		if r.OK || len(w.asked()) > 0 || !strings.Contains(r.Text, "private address") {
 			t.Errorf("%s: %+v", name, r)
 		}
@@ -191,7 +201,7 @@ func TestNoServiceReachesPrivateAddresses(t *testing.T) {
 // little memory.
 func TestFarEndsThatHangOrFlood(t *testing.T) {
 	d, events := outage("")
-	for _, name := range overHTTP() {
+	for _, name := range append(overHTTP(), webhook) {
 		hangs := newWorld(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		s := hangs.sender(Options{AllowPrivate: true})
 		s.checked.Timeout = 50 * time.Millisecond
@@ -203,7 +213,7 @@ func TestFarEndsThatHangOrFlood(t *testing.T) {
 				}
 			}
 		})
-		r := floods.sender(Options{AllowPrivate: true}).Send(t.Context(), routeTo(urls[name]), d, events)
+		r := floods.sender(Options{AllowPrivate: true}).Send(t.Context(), routeOf(name), d, events)
 		if len(r.Text) > maxAnswer+100 {
 			t.Errorf("%s: kept %d bytes", name, len(r.Text))
 		}
@@ -216,7 +226,7 @@ func limited(t *testing.T, name string, s *Sender, d messages.Delivery, events [
 	ctx, cancel := contextFor(t, 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if r := s.Send(ctx, routeTo(urls[name]), d, events); r.OK || r.Permanent || time.Since(start) > 3*time.Second {
+	if r := s.Send(ctx, routeOf(name), d, events); r.OK || r.Permanent || time.Since(start) > 3*time.Second {
 		t.Errorf("%s: %+v after %s", name, r, time.Since(start))
 	}
 }

@@ -92,8 +92,8 @@ var samples = map[messages.EventType]struct {
 	messages.AgentUpdated:  {"acme-7f3a90c1: agent is 1.4.0 now", messages.EventDetail{}},
 	messages.HostCloned:    {"acme-7f3a90c1: two machines report with its key, in turn: was it cloned?", messages.EventDetail{}},
 	messages.CloneGone:     {"acme-7f3a90c1: only one machine reports with its key now", messages.EventDetail{}},
-	messages.HostFlapping:  {"acme-7f3a90c1 changes again and again: 5 times in 40 min", messages.EventDetail{}},
-	messages.HostSettled:   {"acme-7f3a90c1 has not changed for 15 min", messages.EventDetail{}},
+	messages.HostFlapping:  {"acme-7f3a90c1 comes and goes: 5 changes within an hour", messages.EventDetail{}},
+	messages.HostSettled:   {"acme-7f3a90c1 has settled, up for 15 min", messages.EventDetail{}},
 
 	messages.GuestStopped:         {"acme-7f3a90c1: guest 101 (web) is stopped, ran 3 d", ofGuest("stopped")},
 	messages.GuestStarted:         {"acme-7f3a90c1: guest 101 (web) runs again after 2 h", ofGuest("")},

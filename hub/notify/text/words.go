@@ -30,8 +30,8 @@ var phrases = map[messages.EventType]phrase{
 	messages.AgentUpdated:  {"updated", "agents updated", nil},
 	messages.HostCloned:    {"spoken for by two", "hosts spoken for by two", (*teller).cloned},
 	messages.CloneGone:     {"alone again", "hosts alone again", nil},
-	messages.HostFlapping:  {"changing again and again", "hosts changing again and again", (*teller).why},
-	messages.HostSettled:   {"settled", "hosts settled", nil},
+	messages.HostFlapping:  {"coming and going", "alarms that come and go", (*teller).why},
+	messages.HostSettled:   {"settled", "alarms that settled", nil},
 
 	messages.GuestStopped:         {"stopped", "guests stopped", (*teller).why},
 	messages.GuestStarted:         {"running again", "guests running again", nil},
