@@ -143,6 +143,10 @@ func (w *world) run() *oracle {
 	w.oracle.judgeAll()
 	w.oracle.judgeTelling()
 	w.oracle.judgeReceivers()
+	for i := range w.agents {
+		lives := slices.Values([]Life{{&w.hub.states[i], w.hub.downs[i]}})
+		w.oracle.judgeAvailability(i, AvailabilityOf(w.hub.months, w.hub.now(), 12, lives))
+	}
 	w.hub.store.end()
 	return w.oracle
 }
@@ -374,7 +378,7 @@ func (w *world) remint(a *simAgent) {
 	w.oracle.judge(a.host)
 	gone := w.hub.states[a.host].ID
 	anew := messages.HostState{ID: messages.HostID(fmt.Sprintf("acme-%04x%04x", a.minted, a.host+1))}
-	w.hub.states[a.host] = anew
+	w.hub.states[a.host], w.hub.downs[a.host] = anew, nil
 	w.hub.post.forget(messages.Batch{DelHosts: []messages.HostID{gone}})
 	w.oracle.removed(a.host)
 	w.hub.write(messages.Batch{PutHosts: []messages.Host{{ID: anew.ID, CustomerID: "acme", PollIntervalSeconds: w.hub.own[a.host]}},

@@ -55,6 +55,7 @@ const (
 	alarmsForgotten            // what is pending and what was told is not written
 	foldsNothing               // no incident, however many fall silent
 	foldsEarly                 // three hosts of forty are one
+	outagesForgotten           // the contact that ends an outage writes none
 	mutants
 )
 
@@ -62,7 +63,7 @@ func (m mutant) String() string {
 	return [...]string{"faithful", "ledger off, silence by the wall clock", "no grace after a gap", "duplicates count as contact",
 		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
 		"start tells what stands", "marked sent before it is", "outcome of a try not written",
-		"no grace for controllers", "alarms not written", "nothing is an incident", "three of forty are an incident"}[m]
+		"no grace for controllers", "alarms not written", "nothing is an incident", "three of forty are an incident", "no outage is written"}[m]
 }
 
 // modelHub is one hub: its machine, its disk, and what it has in memory.
@@ -341,7 +342,7 @@ func (h *modelHub) goodbye(i int, g messages.Goodbye, stream uint64) (durable, h
 // ledger; r is the report behind it, for a hub with a store.
 func (h *modelHub) commit(i int, next messages.HostState, events []messages.Event, r *messages.StoredReport) (durable, acked bool) {
 	b := messages.Batch{Events: events}
-	if o := outageOf(&h.states[i], &next); o != nil {
+	if o := outageOf(&h.states[i], &next); o != nil && (h.mutant != outagesForgotten || o.First()) {
 		b.Outages = []messages.Outage{*o}
 	}
 	if h.store != nil {

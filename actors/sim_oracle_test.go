@@ -40,9 +40,11 @@ type oracle struct {
 	herald    *herald
 	name      func(host int) messages.HostID
 	ends      int // of the hub's process
-	used      map[messages.IncidentID]bool
-	problems  []problem
-	tally     tally
+
+	disturbances int
+	used         map[messages.IncidentID]bool
+	problems     []problem
+	tally        tally
 }
 
 // watchedHost is what is true of a host, and what was told of it.
@@ -64,6 +66,8 @@ type watchedHost struct {
 	phase     messages.Phase
 	incident  messages.IncidentID
 	recovered bool // told, and its contact is to follow
+
+	first, down time.Duration // of listening time: where its first contact was, and for how long it was down
 }
 
 type problem struct {
@@ -124,6 +128,7 @@ func (o *oracle) hears(restart, visible bool) {
 	o.disturb()
 	deaf := o.now() - o.since
 	o.since, o.listens = o.now(), true
+	o.disturbances++
 	for i := range o.hosts {
 		o.hosts[i].disturbed++
 	}
@@ -176,8 +181,15 @@ func (o *oracle) contact(i int, wall time.Time, hold time.Duration, held bool) {
 	if alarmed := w.phase >= messages.PhaseStale; alarmed != w.recovered {
 		o.blame(i, "unpaired", "contact while told %s, recovery told: %t", w.phase, w.recovered)
 	}
+	first, down := w.first, w.down
+	if !w.seen {
+		first = o.heard()
+	}
+	if w.phase == messages.PhaseDown {
+		down += o.heard() - w.heard
+	}
 	*w = watchedHost{
-		interval: w.interval, seen: true, newest: w.newest, contact: o.now(), heard: o.heard(), wall: wall,
+		interval: w.interval, seen: true, newest: w.newest, contact: o.now(), heard: o.heard(), wall: wall, first: first, down: down,
 		hold: min(max(hold, 0), 24*time.Hour), held: held, reaches: w.reaches, reachFrom: w.reachFrom, phase: messages.PhaseOK,
 	}
 	o.tally.contacts++
@@ -297,5 +309,33 @@ func (o *oracle) recovery(i int, e messages.Event) {
 	lost := time.Duration(w.disturbed)*disturbance + time.Second
 	if out+lost < o.heard()-w.heard || !w.stepped && (out > gone || out < gone-time.Second) {
 		o.blame(i, "wrong", "%s after %v, it was %v", e.Type, out, gone)
+	}
+}
+
+// judgeAvailability holds what the hub makes of its outages against what was: how long
+// it listened to host i since its first contact, and for how much of that it was down.
+func (o *oracle) judgeAvailability(i int, months []messages.Availability) {
+	w := &o.hosts[i]
+	var listened, down time.Duration
+	for _, m := range months {
+		listened += m.Listened
+		down += m.Down
+	}
+	if !w.seen {
+		if listened != 0 {
+			o.blame(i, "wrong", "counts %v, though it never reported", listened)
+		}
+		return
+	}
+	was := w.down
+	if w.phase == messages.PhaseDown {
+		was += o.heard() - w.heard
+	}
+	slack := patience + time.Duration(o.disturbances)*disturbance
+	if off := listened - (o.heard() - w.first); off.Abs() > slack {
+		o.blame(i, "wrong", "counts %v since its first contact, it was %v", listened, o.heard()-w.first)
+	}
+	if off := down - was; off.Abs() > slack {
+		o.blame(i, "wrong", "was down for %v by its outages, it was %v", down, was)
 	}
 }
