@@ -96,7 +96,11 @@ func onWall(t time.Time) time.Time {
 
 func (s *silence) instant(wall time.Time) time.Time {
 	y, m, d := wall.Date()
-	return time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), 0, s.zone)
+	t := time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), 0, s.zone)
+	if earlier := t.Add(-time.Hour); onWall(earlier).Equal(wall) { // of an hour that comes twice the first
+		return earlier
+	}
+	return t
 }
 
 func (m *maintenance) setSilences(all []messages.Silence) {
