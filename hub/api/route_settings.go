@@ -178,7 +178,7 @@ func (s *Server) changeRoute(ctx *fasthttp.RequestCtx, a args) error {
 	if err := s.decode(ctx, &in); err != nil {
 		return err
 	}
-	c, cancel := s.ask()
+	c, cancel := s.change(a)
 	defer cancel()
 	changed, err := s.fleet.ChangeRoute(c, id, func(r *messages.Route) error { return in.set(r, s.cfg.AllowPrivateRoutes) })
 	if err != nil {

@@ -277,3 +277,45 @@ func TestAlarmsAreListed(t *testing.T) {
 		t.Errorf("health counts %+v", h)
 	}
 }
+
+// An acknowledgement is kept over a stop and shows at once, of an incident with all its
+// members; it can be taken back.
+func TestAcknowledgementsAreKept(t *testing.T) {
+	cfg := testConfig(t)
+	told := func(a *messages.Alarm) {
+		a.Told, a.ToldAt = []messages.EventType{a.Type}, a.OpenedAt
+		a.Raised = messages.EventID(a.ID)
+	}
+	stored(t, cfg, messages.Batch{
+		PutCustomers: []messages.Customer{{ID: "acme"}},
+		PutHosts:     []messages.Host{{ID: "acme-00000001", CustomerID: "acme"}, {ID: "acme-0000000b", CustomerID: "acme"}, {ID: "acme-0000000c", CustomerID: "acme"}},
+		Alarms: []messages.Alarm{alarm(1, "acme", 0, told, func(a *messages.Alarm) { a.Type = messages.StorageHigh }),
+			alarm(10, "acme", 3, mass, told), alarm(11, "acme", 3, memberOf(10), told), alarm(12, "acme", 4, memberOf(10), told)},
+	})
+	a, c := start(t, cfg)
+	acked := func(want int) {
+		t.Helper()
+		var n messages.NeedsAttention
+		if c.want(200, "GET", "/api/v1/admin/attention", nil, &n); n.Acknowledged != want {
+			t.Errorf("%d are acknowledged, want %d", n.Acknowledged, want)
+		}
+	}
+	acked(0)
+	var v messages.AlarmView
+	path := func(n int) string { return "/api/v1/admin/alarms/" + string(incidentID(n)) + "/acknowledge" }
+	c.want(200, "POST", path(1), map[string]string{"reason": "disk ordered"}, &v)
+	if v.State != messages.AlarmAcknowledged || v.Ack == nil || v.Ack.By != "global key" || v.Ack.Reason != "disk ordered" {
+		t.Errorf("acknowledged %+v", v)
+	}
+	acked(1)
+	c.want(200, "POST", path(10), map[string]string{"reason": "provider called"}, nil)
+	acked(3)
+	if err := a.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	a, c = start(t, cfg)
+	defer a.Stop()
+	acked(3)
+	c.want(204, "DELETE", path(10), nil, nil)
+	acked(1)
+}

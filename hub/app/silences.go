@@ -23,6 +23,7 @@ const (
 func (f *fleet) AddSilence(ctx context.Context, s messages.Silence) (api.SilenceView, error) {
 	now := time.Now().UTC()
 	s.ID, s.CreatedAt = messages.SilenceID(ulid.Make().String()), now
+	messages.AuditOf(ctx).About(string(s.ID), "")
 	if s.StartsAt.IsZero() {
 		s.StartsAt = now
 	}

@@ -15,7 +15,7 @@ const (
 
 // surveys remembers what needs attention: to find out looks at every alarm, and there may
 // be very many. It is found out anew when something happened, on a twentieth of a core
-// at most.
+// at most, and when somebody changed something: who did wants to see it.
 type surveys struct {
 	making sync.Mutex // held by who finds out
 	mu     sync.Mutex
@@ -78,8 +78,8 @@ func (s *surveys) look(now time.Time, events uint64) (last survey, due bool) {
 	defer s.mu.Unlock()
 	last = s.last
 	age := now.Sub(last.AsOf)
-	changed := s.stale || events != last.events || age > surveyFor || !last.until.IsZero() && !now.Before(last.until)
-	return last, last.took == 0 || changed && age > surveyShare*last.took
+	changed := events != last.events || age > surveyFor || !last.until.IsZero() && !now.Before(last.until)
+	return last, last.took == 0 || s.stale || changed && age > surveyShare*last.took
 }
 
 // forget says that something changed without an event.
