@@ -74,7 +74,7 @@ func mass(silent, down, recovered int) messages.EventDetail {
 	for i := range min(silent, 12) {
 		m.Hosts = append(m.Hosts, messages.HostID(fmt.Sprintf("acme-%08x", 0x7f3a90c1+i)))
 	}
-	return messages.EventDetail{Mass: m, DurationSeconds: 22 * 60}
+	return messages.EventDetail{Mass: m, DurationSeconds: 22 * 60, Severity: messages.SeverityCritical}
 }
 
 var samples = map[messages.EventType]struct {
