@@ -107,6 +107,7 @@ type Hub struct {
 	log       zerolog.Logger
 	stopping  atomic.Bool
 	tokens    atomic.Uint64
+	drills    sync.Map // of messages.DeliveryID and *Drill
 
 	writer, ledger, registry, controllers, deadlines, ingest, alert, retention, watchdog *actor.PID
 }

@@ -18,6 +18,8 @@ var (
 	ErrExists      = errors.New("exists already")
 	ErrInUse       = errors.New("still in use")
 	ErrUnknownHost = errors.New("unknown host")
+	// ErrNoRoute is answered to a drill that nobody would hear of.
+	ErrNoRoute = errors.New("no route would hear of it")
 	// ErrUnavailable is answered when something cannot be made durable now, or
 	// too much is in flight: nothing was done, or it is not known to be.
 	ErrUnavailable = errors.New("unavailable")
@@ -140,6 +142,9 @@ func (r *Registry) write(c *actor.Context, p placed) {
 	r.apply, r.token = apply, r.hub.token()
 	w := &write{from: c.PID(), token: r.token, more: more}
 	w.order, _ = p.order.(bookOrder)
+	if d, ok := p.order.(*Drill); ok {
+		w.drill, w.events = d, []messages.Event{d.event(r.hub.clock.Now().Wall)}
+	}
 	c.Send(r.hub.writer, w)
 }
 

@@ -84,6 +84,7 @@ func (r *Route) take(c *actor.Context, d messages.Delivery) {
 	r.state.held = r.busy()
 	if r.state.put(d) {
 		r.hub.stats.Pending.Add(1)
+		r.hub.drilled(&d, DrillStep{Step: messages.DrillTaken})
 	}
 	r.next(c)
 }
@@ -102,6 +103,12 @@ func (r *Route) next(c *actor.Context) {
 	}
 	if wait > 0 {
 		r.wake(c, wait)
+		return
+	}
+	if head := r.state.queue[0]; outdatedDrill(&head, r.hub.clock.read().Wall) {
+		head.State, head.LastError = messages.DeliveryDead, "a drill that waited too long"
+		r.outcome = &write{more: &messages.Batch{Deliveries: []messages.Delivery{head}}}
+		r.store(c)
 		return
 	}
 	r.send(c)
@@ -129,6 +136,7 @@ func (r *Route) send(c *actor.Context) {
 	engine, self, hub, route, d := c.Engine(), c.PID(), r.hub, r.route, r.state.queue[0]
 	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	r.abandon = cancel
+	hub.drilled(&d, DrillStep{Step: messages.DrillSent})
 	go func() {
 		defer cancel()
 		engine.Send(self, routeHeard{trySend(ctx, hub, route, d)})
@@ -161,6 +169,7 @@ func (r *Route) heard(c *actor.Context, a Answer) {
 	failed := r.state.failedFor(now)
 	d := r.state.outcome(a, now, rand.Float64())
 	r.report(d, a)
+	r.hub.drilled(&d, DrillStep{Step: messages.DrillAnswered, Answer: a})
 	r.outcome = &write{more: &messages.Batch{Deliveries: []messages.Delivery{d}}}
 	switch {
 	case a.OK && r.route.Incident != "":

@@ -72,7 +72,7 @@ func (s *routeState) outcome(a Answer, now Instant, dice float64) messages.Deliv
 	if !s.failing {
 		s.failing, s.since = true, now.Mono
 	}
-	if a.Permanent || now.Wall.Sub(d.DueAt) >= giveUpAfter && d.Attempts >= giveUpTries {
+	if a.Permanent || outdatedDrill(&d, now.Wall) || now.Wall.Sub(d.DueAt) >= giveUpAfter && d.Attempts >= giveUpTries {
 		d.State = messages.DeliveryDead
 		return d
 	}

@@ -56,6 +56,7 @@ type write struct {
 	controller *messages.ControllerState // Last as of state
 	events     []messages.Event          // ids and sequences are set by the writer
 	trace      *messages.Trace           // of what is in no report
+	drill      *Drill                    // events are told of on its routes, at once
 	more       *messages.Batch           // everything else, merged as it is
 	order      bookOrder                 // decided when the batch is cut,
 	refused    error                     // with this
@@ -323,6 +324,9 @@ func (m *write) rows() int {
 	if m.more != nil {
 		n += 4 * len(m.more.Deliveries)
 	}
+	if m.drill != nil {
+		n += 5 * len(m.drill.routes)
+	}
 	return n
 }
 
@@ -356,7 +360,11 @@ func (w *Writer) add(b *cut, m *write) {
 	for _, e := range m.events {
 		w.Event(&e)
 		b.Events = append(b.Events, e)
-		w.book.Hear(&e, w.cutAt)
+		if m.drill == nil {
+			w.book.Hear(&e, w.cutAt)
+		} else {
+			w.try(&b.Batch, m.drill, e)
+		}
 	}
 	if m.trace != nil {
 		b.Traces = append(b.Traces, *m.trace)
@@ -389,6 +397,22 @@ func (w *Writer) Incident() messages.IncidentID { return messages.IncidentID(w.i
 func (w *Writer) forget(more *messages.Batch) {
 	if len(more.DelHosts) > 0 || len(more.DelCustomers) > 0 || len(more.DelRoutes) > 0 {
 		w.book.Forget(more, w.cutAt)
+	}
+}
+
+// try puts a drill's event into a delivery of its own on each of its routes: what is told
+// of what really happened is told as without it.
+func (w *Writer) try(b *messages.Batch, d *Drill, e messages.Event) {
+	d.Deliveries = d.Deliveries[:0]
+	for _, r := range d.routes {
+		id, sequence := w.Delivery()
+		x := messages.Delivery{
+			ID: id, Sequence: sequence, RouteID: r.ID, CustomerID: e.CustomerID,
+			Events: []messages.EventID{e.ID}, State: messages.DeliveryPending, Sealed: true, CreatedAt: b.At.UTC(), DueAt: b.At.UTC(),
+			Reason: messages.BecauseDrill,
+		}
+		b.Deliveries, d.Deliveries = append(b.Deliveries, x), append(d.Deliveries, x)
+		w.hub.drills.Store(x.ID, d)
 	}
 }
 

@@ -247,6 +247,8 @@ const (
 	RouteRecovered EventType = "route_recovered"
 	HubGap         EventType = "hub_gap"
 	RouteTest      EventType = "route_test" // never stored: made by `route test`
+	Drill          EventType = "drill"      // nothing happened: somebody tries the chain to a phone,
+	DrillOver      EventType = "drill_over" // and this is its end; no alarm and no recovery
 
 	IncidentOpened EventType = "incident_opened" // many hosts fell silent together
 	IncidentClosed EventType = "incident_closed"
@@ -278,7 +280,7 @@ const (
 // alarm, so that a route which hears the alarm hears the end of it.
 func (t EventType) Severity() Severity {
 	switch t {
-	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered:
+	case HostDown, HostRecovered, ControllerDown, ControllerRecovered, RouteFailing, RouteRecovered, Drill, DrillOver:
 		return SeverityCritical
 	case HostStale, ControllerStale, DeadlineMissed, DeadlineMet, ClockSkew, ClockMended, HostCloned, CloneGone, HostFlapping, HostSettled, HubGap,
 		IncidentOpened, IncidentClosed: // and more when their hosts are down

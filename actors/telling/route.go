@@ -124,3 +124,9 @@ func (a *entry) severityOf(t messages.EventType) messages.Severity {
 	}
 	return t.Severity()
 }
+
+// Reaches reports whether an outage of a customer's would reach a route: told at once, or
+// passed on when nobody acknowledges it.
+func Reaches(r *messages.Route, c messages.CustomerID) bool {
+	return (r.CustomerID == "" || r.CustomerID == c) && (r.OnCall || wants(r, messages.HostDown, messages.HostDown.Severity()))
+}

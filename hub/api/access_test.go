@@ -103,6 +103,7 @@ var opensTo = map[string]string{
 	"GET /api/v1/admin/deliveries/{delivery_id}":                                                "gov",
 	"POST /api/v1/admin/deliveries/{delivery_id}/retry":                                         "go",
 	"GET /api/v1/admin/backup":                                                                  "go",
+	"POST /api/v1/admin/drill":                                                                  "go",
 	"POST /api/v1/admin/replay":                                                                 "go",
 	"GET /healthz":                                                                              "nhkgovax",
 	"GET /readyz":                                                                               "nhkgovax",

@@ -68,6 +68,7 @@ var problems = []struct {
 	{ErrExists, newProblem(409, messages.CodeConflict, "exists already")},
 	{ErrInUse, newProblem(409, messages.CodeConflict, "still in use")},
 	{ErrTooMany, newProblem(409, messages.CodeConflict, "the customer has as many of these as it may; remove some first")},
+	{ErrNoRoute, newProblem(409, messages.CodeConflict, "no route would hear of an outage; add one first")},
 	{ErrBusy, newProblem(409, messages.CodeConflict, "another one runs; wait for its end")},
 	{ErrUnavailable, errUnavailable},
 	{messages.ErrFull, errUnavailable}, // to open a day of the history

@@ -20,7 +20,7 @@ var eventTypes = slices.Concat([]messages.EventType{
 	messages.ClockSkew, messages.ClockMended, messages.AgentOutdated, messages.AgentUpdated,
 	messages.HostCloned, messages.CloneGone, messages.HostFlapping, messages.HostSettled,
 	messages.IncidentOpened, messages.IncidentClosed,
-	messages.RouteFailing, messages.RouteRecovered, messages.HubGap,
+	messages.RouteFailing, messages.RouteRecovered, messages.HubGap, messages.Drill, messages.DrillOver,
 }, messages.RuleEvents, messages.ControllerEvents)
 
 func parseEventType(s string) (messages.EventType, error) {

@@ -17,6 +17,7 @@ var (
 	ErrUnknownHost = errors.New("unknown host")
 	ErrTooMany     = errors.New("too many")
 	ErrBusy        = errors.New("at work")
+	ErrNoRoute     = errors.New("no route would hear of it")
 	// ErrTokenRefused is returned for an enrolment token that is unknown, expired,
 	// used up, or for other machines.
 	ErrTokenRefused = errors.New("enrolment token refused")
@@ -147,6 +148,10 @@ type Fleet interface {
 	SaveAccess(ctx context.Context, c AccessChange) error
 	// Audit is the audit log, oldest first; after is exclusive.
 	Audit(ctx context.Context, after uint64, limit int) ([]messages.AuditRecord, error)
+
+	// Drill walks a made-up outage and its end through the chain, and tells it line by
+	// line. ErrNotFound, ErrNoRoute.
+	Drill(ctx context.Context, q messages.DrillQuery, line func(messages.DrillLine) error) error
 
 	// Backup streams a consistent copy of the store to w.
 	Backup(ctx context.Context, w io.Writer) error

@@ -43,6 +43,7 @@ type fakeFleet struct {
 	record     func(*messages.Summary, []byte) (Receipt, error)
 	err        error // what every other method answers
 	backupFunc func(io.Writer) error
+	drillFunc  func(messages.DrillQuery, func(messages.DrillLine) error) error
 	replayFunc func(messages.ReplayQuery, func(messages.ReplayLine) error) error
 }
 
@@ -470,6 +471,13 @@ func (f *fakeFleet) Backup(_ context.Context, w io.Writer) error {
 func (f *fakeFleet) Replay(_ context.Context, q messages.ReplayQuery, line func(messages.ReplayLine) error) error {
 	if f.replayFunc != nil {
 		return f.replayFunc(q, line)
+	}
+	return f.err
+}
+
+func (f *fakeFleet) Drill(_ context.Context, q messages.DrillQuery, line func(messages.DrillLine) error) error {
+	if f.drillFunc != nil {
+		return f.drillFunc(q, line)
 	}
 	return f.err
 }

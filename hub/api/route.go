@@ -136,6 +136,7 @@ var routes = []route{
 
 	{"GET", "/api/v1/admin/backup", forOperators, (*Server).backup},
 	{"POST", "/api/v1/admin/replay", forOperators, (*Server).replay},
+	{"POST", "/api/v1/admin/drill", forOperators, (*Server).drill},
 
 	{"GET", "/healthz", forAll, (*Server).healthz},
 	{"GET", "/readyz", forAll, (*Server).readyz},

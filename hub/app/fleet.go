@@ -59,6 +59,7 @@ func translate(err error) error {
 		{actors.ErrUnknownHost, api.ErrUnknownHost},
 		{actors.ErrTooMany, api.ErrTooMany},
 		{actors.ErrUnavailable, api.ErrUnavailable},
+		{actors.ErrNoRoute, api.ErrNoRoute},
 	} {
 		if errors.Is(err, t.from) {
 			return t.to

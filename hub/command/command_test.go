@@ -164,6 +164,18 @@ const (
 	endedJSON   = `{"silence_id":"01JZ0000000000000000000005","scope":{"kind":"site","id":"vienna"},"reason":"power","created_by":"global key","created_at":"RECENT","starts_at":"RECENT","ends_at":"RECENT","schedule":"0 3 * * 0","duration_seconds":7200,"state":"past"}`
 )
 
+const (
+	replayLines = `{"progress":{"reports":0,"at":"2026-06-08T14:20:09Z"}}
+{"message":{"verdict":"partly","at":"2026-06-08T14:20:39Z","route_id":"` + routeID + `","events":[{"verdict":"same","type":"host_stale","at":"2026-06-08T14:20:09Z","host_id":"acme-7f3a90c1","severity":"warning","summary":"acme-7f3a90c1 has been silent\u001b[31m for 30 min"},{"verdict":"replay","type":"host_down","at":"2026-06-08T14:20:09Z","severity":"critical","summary":"acme-7f3a90c2 is down"}]}}
+{"message":{"verdict":"same","at":"2026-06-08T15:20:39Z","route_id":"` + routeID + `","events":[{"verdict":"same","type":"host_recovered","at":"2026-06-08T15:20:09Z","severity":"critical","summary":"acme-7f3a90c1 is back"}]}}
+{"summary":{"since":"2026-06-01T00:00:00Z","until":"2026-06-09T00:00:00Z","began_at":"2026-05-31T00:00:00Z","reports":12,"hosts":2,"messages":{"replay":2,"then":2},"events":{"same":2,"replay":1,"then":0},"notes":["what was acknowledged is not replayed"]}}
+`
+	drillLines = `{"step":{"part":"drill","step":"decided","at":"2026-06-08T14:20:09Z","after_ms":0}}
+{"step":{"part":"drill","step":"answered","at":"2026-06-08T14:20:09Z","after_ms":12.3,"route_id":"` + routeID + `","delivery_id":"` + sentID + `","status_code":503,"answer":"busy\u001b[31m"}}
+{"result":{"ok":false,"routes":[{"route_id":"` + routeID + `","ok":false,"after_ms":12.3,"problem":"no good answer within 30s: busy"}]}}
+`
+)
+
 var fakeAnswers = map[string]fakeAnswer{
 	"GET customers":                                 {200, `{"items":[` + acmeJSON + `],"next_cursor":"acme"}`},
 	"GET customers?acme":                            {200, `{"items":[` + zetaJSON + `],"next_cursor":""}`},
@@ -210,6 +222,8 @@ var fakeAnswers = map[string]fakeAnswer{
 	"POST silences":                                 {201, silenceJSON},
 	"GET silences":                                  {200, `{"items":[` + silenceJSON + `,` + endedJSON + `],"next_cursor":null}`},
 	"DELETE silences/" + silenceID:                  {204, ``},
+	"POST replay":                                   {200, replayLines},
+	"POST drill":                                    {200, drillLines},
 	"GET backup":                                    {200, "a backup, byte for byte\n"},
 	"POST customers/acme/unblock":                   {503, `{"error":{"code":"unavailable","message":"disk is full"}}`},
 	"GET customers/proxy":                           {502, `<html>bad gateway</html>`},

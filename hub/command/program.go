@@ -109,6 +109,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.customerCommand(), a.hostCommand(), a.enrollTokenCommand(), a.eventCommand(), a.routeCommand(), a.deliveryCommand(), a.alarmCommand(), a.ackCommand(), a.silenceCommand(),
 		a.userCommand(), a.loginCommand(), a.auditCommand(),
+		a.replayCommand(), a.drillCommand(),
 		a.ruleCommand(), a.protectionCommand(), a.controllerCommand(), a.deadlineCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand(), a.manCommand(),
 	)

@@ -130,6 +130,8 @@ var samples = map[messages.EventType]struct {
 	messages.RouteFailing:   {"route 01JX7Q00000000000000000RTE has been failing for 15 min", messages.EventDetail{Error: "503 Service Unavailable: busy"}},
 	messages.RouteRecovered: {"route 01JX7Q00000000000000000RTE delivers again", messages.EventDetail{}},
 	messages.HubGap:         {"the hub was deaf for 50 min: not running", messages.EventDetail{From: atPtr(10), To: atPtr(60), DurationSeconds: 3000, Reason: "not running"}},
+	messages.Drill:          {"acme-7f3a90c1 is down (drill)", messages.EventDetail{}},
+	messages.DrillOver:      {"acme-7f3a90c1 is back (drill)", messages.EventDetail{}},
 	messages.RouteTest:      {"a test of this route, asked for by an operator", messages.EventDetail{}},
 	messages.IncidentOpened: {"12 hosts of acme fell silent within 5 min", mass(12, 3, 0)},
 	messages.IncidentClosed: {"the incident of acme is over", mass(2, 2, 38)},

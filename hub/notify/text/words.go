@@ -69,6 +69,8 @@ var phrases = map[messages.EventType]phrase{
 	messages.RouteRecovered: {"delivering again", "routes delivering again", nil},
 	messages.HubGap:         {"deaf", "gaps of the hub", (*teller).gap},
 	messages.RouteTest:      {"tested", "tests", (*teller).test},
+	messages.Drill:          {"on trial", "drills", nil},
+	messages.DrillOver:      {"tried", "drills over", nil},
 
 	messages.IncidentOpened: {"silent", "incidents", (*teller).members},
 	messages.IncidentClosed: {"back", "incidents over", (*teller).members},
