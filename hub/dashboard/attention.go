@@ -104,7 +104,8 @@ func (b *board) silencedBy(g *group, now time.Time) *messages.Silence {
 	return nil
 }
 
-// alarmOf is what a silent host is, before its alarm is known.
+// alarmOf is what a silent host is that no alarm tells of: it fell silent before the hub
+// kept any.
 func alarmOf(r *row) messages.Alarm {
 	t := messages.HostStale
 	if r.phase == messages.PhaseDown {

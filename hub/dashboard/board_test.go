@@ -129,7 +129,13 @@ func TestLiveUpdates(t *testing.T) {
 		}
 		return p
 	}
-	if p := read(all); p.Counts != [4]int{0, 118, 0, 2} || len(p.Hosts) != 1 || p.Hosts[0].ID != hostAt(1) || p.Hosts[0].State != "down" || !p.Hosts[0].Moved || !p.Stir {
+	if p := read(all); len(p.Hosts) != 3 {
+		t.Errorf("the first patch does not tell all: %+v", p)
+	}
+	read(own)
+	h.tell(&messages.Batch{Hosts: []messages.HostState{stateOf(hostAt(2), messages.PhaseDown), stateOf(hostAt(51), messages.PhaseDown)}})
+	b.beat(time.Now())
+	if p := read(all); p.Counts != [4]int{0, 116, 0, 4} || len(p.Hosts) != 1 || p.Hosts[0].ID != hostAt(2) || p.Hosts[0].State != "down" || !p.Hosts[0].Moved || !p.Stir {
 		t.Errorf("the fleet's patch: %+v", p)
 	}
 	if p := read(own); p.Counts != [4]int{0, 20, 0, 0} || len(p.Hosts) != 0 {

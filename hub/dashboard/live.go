@@ -26,6 +26,7 @@ const (
 type watching struct {
 	scope messages.CustomerID // whose hosts are counted; "" is all of the fleet
 	shown map[messages.HostID]bool
+	told  bool // how all hosts are that it shows
 	news  chan []byte
 	once  sync.Once
 	gone  chan struct{}
@@ -90,7 +91,7 @@ func (b *board) patch(now time.Time, stirred bool) {
 		p := *bases[w.scope]
 		for id := range w.shown {
 			r := b.rows[id]
-			if r == nil || !r.dirty {
+			if r == nil || w.told && !r.dirty {
 				continue
 			}
 			if _, ok := fresh[id]; !ok {
@@ -98,6 +99,7 @@ func (b *board) patch(now time.Time, stirred bool) {
 			}
 			p.Hosts = append(p.Hosts, fresh[id])
 		}
+		w.told = true // what happened before it came, too: between the page and its stream, or two streams
 		text, err := json.Marshal(p)
 		if err != nil {
 			continue // cannot be: there is nothing in it that JSON has no form for

@@ -2,7 +2,7 @@
 "use strict";
 (function () {
 	const say = document.getElementById("say"), link = document.getElementById("link-state");
-	let stream = null, stirred = false, due = 0;
+	let stream = null, stirred = false, due = 0, opened = false;
 
 	function shown() {
 		return [...new Set([...document.querySelectorAll("[data-h]")].map(e => e.dataset.h))];
@@ -14,7 +14,11 @@
 		const fleet = document.querySelector("[data-of]"), of = fleet && fleet.dataset.of;
 		stream = new EventSource("/live?" + (of ? "of=" + of + "&" : "") + "h=" + shown().slice(0, 60).join(","));
 		stream.onmessage = e => take(JSON.parse(e.data));
-		stream.onopen = () => { link.textContent = "Live"; };
+		stream.onopen = () => {
+			link.textContent = "Live";
+			stirred = stirred || opened; // what was missed meanwhile
+			opened = true;
+		};
 		stream.onerror = () => {
 			link.textContent = "Not live; trying again";
 			if (stream && stream.readyState === EventSource.CLOSED) setTimeout(open, 10000);

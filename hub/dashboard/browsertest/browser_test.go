@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const patience = 20 * time.Second // for something to appear
+const patience = 40 * time.Second // for something to appear
 
 // browser is a Chromium with one page open, and what it complained about.
 type browser struct {

@@ -78,6 +78,13 @@ func TestOperatorsEvening(t *testing.T) {
 	b.do(chromedp.SendKeys(`#fleet input[type="search"]`, "00000002"))
 	b.until(`document.querySelectorAll("tr[data-h]").length === 1 && location.search.includes("00000002")`)
 
+	// Acknowledge, with the button beside the alarm: whoever looks next sees by whom.
+	b.to("/")
+	mine := fmt.Sprintf(`//li[contains(@class,"group")][.//a[.=%q]]`, watched)
+	b.do(chromedp.Click(mine+`//summary[.="Acknowledge"]`), chromedp.SendKeys(mine+`//form[contains(@action,"/acknowledge")]//input[@name="reason"]`, "on my way"),
+		chromedp.Click(mine+`//form[contains(@action,"/acknowledge")]//button`))
+	b.until(`document.querySelector(".note") && document.querySelector("#attention").textContent.includes("on my way")`)
+
 	// Silence, with the button beside the alarm.
 	b.to("/")
 	group := fmt.Sprintf(`//li[contains(@class,"group")][.//a[.=%q]]`, watched)
