@@ -65,3 +65,24 @@ func TestSilenceWithoutEnd(t *testing.T) {
 		t.Error("a schedule that cannot be read silences")
 	}
 }
+
+// A window begins by the clock of a place, on every day of its schedule, also when the
+// clocks change.
+func TestRecurringSilenceGoesByAClockOnTheWall(t *testing.T) {
+	s := Silence{Schedule: "30 2 * * *", TimeZone: "Europe/Budapest", DurationSeconds: 3600, StartsAt: time.Date(2026, 2, 23, 0, 0, 0, 0, time.UTC)}
+
+	for stamp, want := range map[string]bool{
+		"2026-03-10T01:29:59Z": false, "2026-03-10T01:30:00Z": true, "2026-03-10T02:29:59Z": true, "2026-03-10T02:30:00Z": false,
+		"2026-03-29T00:59:00Z": false, "2026-03-29T01:30:00Z": true, "2026-03-29T02:29:00Z": true, "2026-03-29T02:31:00Z": false, // 02:30 does not exist
+		"2026-07-01T00:30:00Z": true, "2026-07-01T01:30:00Z": false,
+		"2026-10-25T00:30:00Z": true, "2026-10-25T01:29:00Z": true, "2026-10-25T01:31:00Z": false, // 02:30 comes twice
+	} {
+		active, changes := s.On(instantOf(t, stamp)), s.Change(instantOf(t, stamp))
+		if active != want {
+			t.Errorf("at %s: %t, want %t", stamp, active, want)
+		}
+		if then := s.On(changes); then == active || !changes.After(instantOf(t, stamp)) {
+			t.Errorf("at %s it is to change at %v, where it is %t", stamp, changes, then)
+		}
+	}
+}

@@ -273,6 +273,7 @@ func (b *Book) rebuild(again bool, now Now) {
 	b.timers, b.changed, b.behind, b.wake = timers{}, nil, nil, never
 	b.mail.reset()
 	b.masses = newMasses()
+	b.turn(now.Wall)
 	sorted := slices.SortedFunc(maps.Values(b.alarms), func(x, y *entry) int { return compare(x.ID, y.ID) })
 	for _, a := range sorted {
 		a.place, a.changed, a.windows, a.mass, a.lookAt = nowhere, false, 0, nil, never

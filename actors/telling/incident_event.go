@@ -233,7 +233,7 @@ func (m *mass) gathered(a *entry) bool {
 // is known to have come.
 func (b *Book) rejoin(a *entry, again bool, now Now) {
 	b.silent[a.HostID] = a
-	covered := b.coveredAt(a, now.Wall)
+	covered := b.covered(a)
 	named := [2]messages.IncidentID{a.Incident, a.Wide}
 	lost := a.Incident != "" && b.byID[a.Incident] == nil
 	a.Incident, a.Wide = "", ""

@@ -1,11 +1,8 @@
 package telling
 
 import (
-	"fmt"
 	"slices"
 	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"felhom.eu/messages"
 )
@@ -18,94 +15,15 @@ type maintenance struct {
 	looked   time.Time
 }
 
-// silence is one, with what its schedule says of now.
+// silence is one, with whether it holds now.
 type silence struct {
 	messages.Silence
-	runs   cron.Schedule  // nil: once
-	zone   *time.Location // of runs
 	active bool
-}
-
-// ParseSchedule reads the five fields of a cron expression, or a word such as
-// @daily, for a silence that recurs.
-func ParseSchedule(s string) (cron.Schedule, error) {
-	runs, err := cron.ParseStandard(s)
-	if err != nil {
-		return nil, fmt.Errorf("schedule %.60q: %w", s, err)
-	}
-	if _, every := runs.(cron.ConstantDelaySchedule); every {
-		return nil, fmt.Errorf("schedule %.60q: @every begins at no instant of its own; name minutes and hours", s)
-	}
-	return runs, nil
-}
-
-func newSilence(s messages.Silence) *silence {
-	v := &silence{Silence: s, zone: time.UTC}
-	if s.Schedule != "" {
-		runs, err := ParseSchedule(s.Schedule)
-		if err != nil {
-			runs = nothing{} // cannot be: it was checked when it was made. Better told than not
-		}
-		v.runs = runs
-		if zone, err := time.LoadLocation(s.TimeZone); err == nil {
-			v.zone = zone
-		}
-	}
-	return v
-}
-
-// nothing is the schedule of what never comes.
-type nothing struct{}
-
-func (nothing) Next(time.Time) time.Time { return time.Time{} }
-
-// at reports whether the silence holds at an instant, and when that changes next;
-// the zero time is never. Windows begin by the clock on the wall: one in the hour that
-// summer time skips begins when that is over, one in the hour that comes twice begins once.
-func (s *silence) at(now time.Time) (active bool, changes time.Time) {
-	switch {
-	case now.Before(s.StartsAt):
-		return false, s.StartsAt
-	case !s.EndsAt.IsZero() && !now.Before(s.EndsAt):
-		return false, time.Time{}
-	case s.runs == nil:
-		return true, s.EndsAt
-	}
-	lasts := time.Duration(s.DurationSeconds) * time.Second
-	for from := s.runs.Next(onWall(now.Add(-lasts).In(s.zone)).Add(-3 * time.Hour)); !from.IsZero(); from = s.runs.Next(from) {
-		begins := s.instant(from)
-		end := begins.Add(lasts)
-		if !s.EndsAt.IsZero() && s.EndsAt.Before(end) {
-			end = s.EndsAt
-		}
-		if begins.After(now) {
-			return false, begins
-		}
-		if now.Before(end) && !begins.Before(s.StartsAt) {
-			return true, end
-		}
-	}
-	return false, time.Time{}
-}
-
-// onWall is what a clock on the wall shows, as if it were UTC; instant is the way back.
-func onWall(t time.Time) time.Time {
-	y, m, d := t.Date()
-	return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
-}
-
-func (s *silence) instant(wall time.Time) time.Time {
-	y, m, d := wall.Date()
-	t := time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), 0, s.zone)
-	if earlier := t.Add(-time.Hour); onWall(earlier).Equal(wall) { // of an hour that comes twice the first
-		return earlier
-	}
-	return t
 }
 
 func (m *maintenance) setSilences(all []messages.Silence) {
 	for _, s := range all {
-		m.silences = append(m.silences, newSilence(s))
+		m.silences = append(m.silences, &silence{Silence: s})
 	}
 	m.durable = m.silences
 }
@@ -113,7 +31,7 @@ func (m *maintenance) setSilences(all []messages.Silence) {
 // PutSilence makes or changes a silence.
 func (b *Book) PutSilence(s messages.Silence) {
 	next := slices.DeleteFunc(slices.Clone(b.silences), func(x *silence) bool { return x.ID == s.ID })
-	b.silences = append(next, newSilence(s))
+	b.silences = append(next, &silence{Silence: s})
 	b.changes, b.wake = time.Time{}, 0
 }
 
@@ -134,9 +52,8 @@ func (b *Book) turn(now time.Time) {
 	}
 	next := now.AddDate(1, 0, 0)
 	for _, s := range b.silences {
-		active, changes := s.at(now)
-		s.active = active
-		if !changes.IsZero() && changes.Before(next) {
+		s.active = s.On(now)
+		if changes := s.Change(now); !changes.IsZero() && changes.Before(next) {
 			next = changes
 		}
 	}
@@ -163,10 +80,8 @@ func (b *Book) covered(a *entry) bool {
 // coveredAt is the same for another instant.
 func (b *Book) coveredAt(a *entry, at time.Time) bool {
 	for _, s := range b.silences {
-		if covers(s, a) {
-			if active, _ := s.at(at); active {
-				return true
-			}
+		if covers(s, a) && s.On(at) {
+			return true
 		}
 	}
 	return false

@@ -71,33 +71,6 @@ func TestSilenceEndedByHand(t *testing.T) {
 	d.wants("operator", "unsilenced: host_stale 01")
 }
 
-// A window begins by the clock of a place, on every day of its schedule, also when the
-// clocks change.
-func TestSilenceRecurs(t *testing.T) {
-	s := newSilence(messages.Silence{Schedule: "30 2 * * *", TimeZone: "Europe/Budapest", DurationSeconds: 3600, StartsAt: began.AddDate(0, 0, -7)})
-	at := func(stamp string) time.Time {
-		v, err := time.Parse(time.RFC3339, stamp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	for stamp, want := range map[string]bool{
-		"2026-03-10T01:29:59Z": false, "2026-03-10T01:30:00Z": true, "2026-03-10T02:29:59Z": true, "2026-03-10T02:30:00Z": false,
-		"2026-03-29T00:59:00Z": false, "2026-03-29T01:30:00Z": true, "2026-03-29T02:29:00Z": true, "2026-03-29T02:31:00Z": false, // 02:30 does not exist
-		"2026-07-01T00:30:00Z": true, "2026-07-01T01:30:00Z": false,
-		"2026-10-25T00:30:00Z": true, "2026-10-25T01:29:00Z": true, "2026-10-25T01:31:00Z": false, // 02:30 comes twice
-	} {
-		active, changes := s.at(at(stamp))
-		if active != want {
-			t.Errorf("at %s: %t, want %t", stamp, active, want)
-		}
-		if then, _ := s.at(changes); then == active || !changes.After(at(stamp)) {
-			t.Errorf("at %s it is to change at %v, where it is %t", stamp, changes, then)
-		}
-	}
-}
-
 // While a host is down, what is wrong on it waits; if it still is when the host is back,
 // it is told, and not when it is over.
 func TestHostThatIsDownSpeaksForAllOnIt(t *testing.T) {
