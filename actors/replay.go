@@ -40,6 +40,7 @@ type ReplayOptions struct {
 	Settings  []messages.RuleSettings
 	// Interval is how often a host is to report, in seconds; 0 is the hub's interval.
 	Interval func(messages.HostID) int
+	Site     func(messages.HostID) string // where a host is; nil or "": not known
 }
 
 // replayedHost is a host as its actor would have it, with its standing.

@@ -97,12 +97,17 @@ func (t *retold) Incident() messages.IncidentID { return t.replay.newIncident() 
 // Hosts implements telling.Census.
 func (t *retold) Hosts(s messages.Scope) (n int) {
 	for id, h := range t.replay.hosts {
-		if h.state.Phase != messages.PhaseNew && s.Covers(id.Customer(), "", id) {
+		if h.state.Phase != messages.PhaseNew && s.Covers(id.Customer(), t.Site(id), id) {
 			n++
 		}
 	}
 	return n
 }
 
-// Site implements telling.Census. A replay knows of no sites.
-func (t *retold) Site(messages.HostID) string { return "" }
+// Site implements telling.Census.
+func (t *retold) Site(id messages.HostID) string {
+	if t.replay.o.Site == nil {
+		return ""
+	}
+	return t.replay.o.Site(id)
+}

@@ -93,6 +93,9 @@ func (p *player) prepare(o *actors.ReplayOptions) (err error) {
 	if o.Routes, err = p.db.Routes(); err != nil {
 		return err
 	}
+	if o.Silences, err = p.db.Silences(); err != nil {
+		return err
+	}
 	if err := p.readHosts(o); err != nil {
 		return err
 	}
@@ -121,6 +124,7 @@ func (p *player) readHosts(o *actors.ReplayOptions) error {
 		}
 		return nil
 	})
+	o.Site = func(id messages.HostID) string { return p.hosts[id].Site }
 	o.Interval = func(id messages.HostID) int { return p.hosts[id].PollIntervalSeconds }
 	return err
 }
@@ -392,5 +396,5 @@ func (p *player) notes(removed int) {
 	}
 	note("settings, intervals, routes and the hub's version are those of today, unless the replay was given others")
 	note("controllers, deadlines, the hub's own gaps and failing routes are told as they were")
-	note("whether a message arrived, and what was acknowledged, is not replayed")
+	note("whether a message arrived, and what was acknowledged, is not replayed: reminders and escalations are those of alarms that nobody acknowledged")
 }

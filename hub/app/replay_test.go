@@ -349,7 +349,7 @@ func same(t *testing.T, seed uint64, got, want []messages.Event) {
 func TestReplayTellsWhatAHubTells(t *testing.T) {
 	lasts, hosts, seeds := 30*24*time.Hour, 12, uint64(3)
 	if testing.Short() {
-		lasts, hosts, seeds = 36*time.Hour, 12, 1
+		lasts, hosts, seeds = 20*time.Hour, 8, 1
 	}
 	high := 0.75
 	other := replayRules
