@@ -193,3 +193,35 @@ func TestRoutesAreTested(t *testing.T) {
 		t.Errorf("ntfy: %q", got)
 	}
 }
+
+// Many hosts of one customer that fall silent together are one message on every route.
+func TestManyHostsAreOneMessage(t *testing.T) {
+	const hosts = 8
+	mails := &notifytest.MailServer{}
+	mailAddress := mails.Start(t)
+	ntfyFar, ntfyGot := ntfyServer(t)
+	cfg := testConfig(t)
+	cfg.AllowPrivateRoutes, cfg.GroupWaitSeconds, cfg.StaleSeconds, cfg.DownSeconds, cfg.ResumeGraceSeconds = true, 2, 2, 600, 1
+	a, c := start(t, cfg)
+	defer a.Stop()
+	for _, url := range []string{
+		"smtp://" + mailAddress + "/?from=felhom@example.com&to=ops@example.org",
+		"ntfy://" + strings.TrimPrefix(ntfyFar.URL, "http://") + "/ops?disabletls=yes",
+	} {
+		c.want(201, "POST", "/api/v1/admin/routes", map[string]any{"kind": "shoutrrr", "url": url}, nil)
+	}
+	var all []minted
+	for range hosts {
+		all = append(all, c.mint())
+	}
+	for _, m := range all {
+		c.as(m.APIKey).want(200, "POST", "/api/v1/host-report", report(m.HostID, 1), nil)
+	}
+	await(t, func() bool { return len(mails.Mails()) > 0 && len(ntfyGot.all()) > 0 })
+	want := fmt.Sprintf("%d of %d hosts silent", hosts, hosts)
+	for name, got := range map[string][]string{"ntfy": ntfyGot.all(), "mail": subjects(mails.Mails())} {
+		if len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%s was told %q, want %q", name, got, want)
+		}
+	}
+}
