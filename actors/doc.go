@@ -15,6 +15,10 @@
 //	     ├─ retention         drops days of history
 //	     └─ watchdog          tells the outside that the hub is well
 //
+// Beside it the writer owns the book of alarms (telling/): what is open, what was told
+// of it, what is pending. It decides who hears of what in the batch in which it is
+// written; alert and its routes carry what it decided.
+//
 // A branch says who starts and stops whom; none is a child in hollywood's sense.
 // There are up to a million hosts, so a host is an actor.Processer of its own, in
 // one allocation (host_process.go), and one timer serves them all (alarms.go). The

@@ -43,7 +43,7 @@ type Route struct {
 }
 
 func newRoute(hub *Hub, r messages.Route, log zerolog.Logger) *Route {
-	return &Route{hub: hub, route: r, log: log}
+	return &Route{hub: hub, route: r, state: routeState{perHour: r.MaxPerHour}, log: log}
 }
 
 // Receive implements actor.Receiver.

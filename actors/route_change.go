@@ -58,7 +58,7 @@ func checkEscalation(routes []messages.Route, r *messages.Route) error {
 func (r *Route) adopt(c *actor.Context, changed messages.Route) {
 	unwritten := changed.Incident != r.route.Incident
 	changed.Incident = r.route.Incident
-	r.route = changed
+	r.route, r.state.perHour = changed, changed.MaxPerHour
 	if r.outcome != nil && r.outcome.more != nil && len(r.outcome.more.PutRoutes) > 0 {
 		unwritten = true
 		next, more := *r.outcome, *r.outcome.more // what was sent is the writer's

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 // routeState is a route's queue, in order of sequence. Only its head is ever tried.
 type routeState struct {
 	queue     []messages.Delivery
+	perHour   int           // the most messages; 0: no limit
+	spent     float64       // of them, as of then: one is given back every 1/perHour of an hour
+	spentAt   time.Duration // monotonic
 	held      bool          // the head is under way: nothing goes before it
 	notBefore time.Duration // of the next try, after a failure; monotonic
 	tries     int           // of the head since it became head, or since a start
@@ -53,7 +57,28 @@ func (s *routeState) wait(now Instant) (d time.Duration, ok bool) {
 	if len(s.queue) == 0 {
 		return 0, false
 	}
-	return max(s.notBefore-now.Mono, 0), true
+	return max(s.notBefore-now.Mono, s.overLimit(now), 0), true
+}
+
+// overLimit is how long the route has to wait to keep to its messages an hour.
+func (s *routeState) overLimit(now Instant) time.Duration {
+	if s.perHour <= 0 || s.tries > 0 { // a try that failed has paid for the next
+		return 0
+	}
+	over := s.owed(now) - float64(s.perHour-1)
+	return time.Duration(math.Ceil(over * float64(time.Hour) / float64(s.perHour)))
+}
+
+// owed is how many messages of the last hour's count.
+func (s *routeState) owed(now Instant) float64 {
+	return max(s.spent-(now.Mono-s.spentAt).Hours()*float64(s.perHour), 0)
+}
+
+// pay counts a message that is tried for the first time.
+func (s *routeState) pay(now Instant) {
+	if s.perHour > 0 && s.tries == 0 {
+		s.spent, s.spentAt = s.owed(now)+1, now.Mono
+	}
 }
 
 // outcome is the head as an answer leaves it. The caller makes it durable, then
@@ -62,6 +87,7 @@ func (s *routeState) outcome(a Answer, now Instant, dice float64) messages.Deliv
 	d := s.queue[0]
 	d.Attempts++
 	d.LastAttemptAt, d.LastStatus, d.LastError = now.Wall.UTC(), a.Status, ""
+	s.pay(now)
 	s.tries++
 	if a.OK {
 		d.State, d.SentAt = messages.DeliverySent, now.Wall.UTC()

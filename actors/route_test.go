@@ -337,6 +337,32 @@ func TestRedeliveryWaitsBehindTheHead(t *testing.T) {
 	}
 }
 
+// A route that is to hear no more than six messages an hour hears six, and then one
+// every ten minutes; none is lost, and a try again counts no message.
+func TestMessagesAnHourAreBounded(t *testing.T) {
+	now := Instant{Wall: time.Unix(1e9, 0), Mono: time.Hour}
+	s := routeState{perHour: 6}
+	var sent []time.Duration
+	for i := range 12 {
+		s.put(messages.Delivery{Sequence: uint64(i + 1), State: messages.DeliveryPending})
+	}
+	for n := 0; len(s.queue) > 0; n++ {
+		wait, _ := s.wait(now)
+		now.Mono, now.Wall = now.Mono+wait, now.Wall.Add(wait)
+		ok := n != 3
+		s.keep(s.outcome(Answer{OK: ok}, now, 0))
+		if ok {
+			sent = append(sent, now.Mono-time.Hour)
+		}
+	}
+	for i, at := range sent {
+		want := time.Duration(max(i-5, 0)) * 10 * time.Minute
+		if at < want || at > want+2*time.Second {
+			t.Errorf("message %d after %v, want %v", i+1, at, want)
+		}
+	}
+}
+
 // Retries double from a second to ten minutes, never shorter than half of that.
 func TestRetryDelayDoublesWithinBounds(t *testing.T) {
 	want := time.Second

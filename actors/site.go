@@ -13,10 +13,12 @@ type SetSite struct {
 }
 
 func (o SetSite) decide(r *Registry) (*messages.Batch, func(*actor.Context), error) {
-	h, _, err := r.hub.store.Host(o.ID)
+	h, state, err := r.hub.store.Host(o.ID)
 	if err != nil || h.Site == o.Site {
 		return nil, nil, err
 	}
 	h.Site = o.Site
-	return &messages.Batch{PutHosts: []messages.Host{h}}, func(*actor.Context) {}, nil
+	return &messages.Batch{PutHosts: []messages.Host{h}}, func(*actor.Context) {
+		r.hub.sites.move(o.ID, o.Site, state.Phase != messages.PhaseNew)
+	}, nil
 }

@@ -26,10 +26,26 @@ func (s *sites) count(site string) int {
 	return s.reporting[site]
 }
 
-// put says where a host is; "" is not known.
+// put says where a host is that is not counted; "" is not known.
 func (s *sites) put(id messages.HostID, site string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set(id, site)
+}
+
+// move says that a host is elsewhere now; reporting: it is counted.
+func (s *sites) move(id messages.HostID, site string, reporting bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was := s.ofHost[id]; reporting && was != "" {
+		s.reporting[was]--
+	}
+	if s.set(id, site); reporting && site != "" {
+		s.reporting[site]++
+	}
+}
+
+func (s *sites) set(id messages.HostID, site string) {
 	if s.ofHost == nil {
 		s.ofHost, s.reporting = make(map[messages.HostID]string), make(map[string]int)
 	}

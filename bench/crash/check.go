@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"felhom.eu/bench/load"
 	"felhom.eu/bench/rig"
@@ -94,6 +95,33 @@ func (t *told) kinds() string {
 	}
 	sort.Strings(words)
 	return strings.Join(words, ", ")
+}
+
+// spokenFor reports whether an incident that was told speaks for a host's transition: the
+// host fell silent shortly before it was opened, or before it was closed, and its end is
+// the incident's, or came before that. Hosts named in the last message are told of again.
+func (t *told) spokenFor(e messages.Event, tellers map[messages.EventID]map[string]bool) bool {
+	const before = 6 * time.Minute // within which hosts fall silent together, and the wait to tell it
+	opened := map[messages.IncidentID]messages.Event{}
+	for _, x := range t.events {
+		switch {
+		case x.Type == messages.IncidentOpened && len(tellers[x.ID]) > 0:
+			if _, known := opened[x.IncidentID]; !known {
+				opened[x.IncidentID] = x
+			}
+		case x.Type == messages.IncidentClosed && len(tellers[x.ID]) > 0:
+			if from, known := opened[x.IncidentID]; known && e.At.After(from.At.Add(-before)) && !e.At.After(x.At) {
+				return true
+			}
+			delete(opened, x.IncidentID)
+		}
+	}
+	for _, from := range opened { // still open
+		if e.At.After(from.At.Add(-before)) {
+			return true
+		}
+	}
+	return false
 }
 
 // turns says where each transition may come from.
@@ -189,7 +217,7 @@ func (t *told) checkNotifications(c *rig.Checks, kills int) {
 	}
 	untold, doubled := 0, 0
 	for _, e := range t.events {
-		if _, isTurn := turns[e.Type]; isTurn && len(tellers[e.ID]) == 0 {
+		if _, isTurn := turns[e.Type]; isTurn && len(tellers[e.ID]) == 0 && !t.spokenFor(e, tellers) {
 			untold++
 		}
 		if len(tellers[e.ID]) > 1 {

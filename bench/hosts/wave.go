@@ -44,7 +44,8 @@ type wave struct {
 	DurableSeconds float64 `json:"durable_seconds"` // every transition on stable storage
 	ToldSeconds    float64 `json:"told_seconds"`    // and every message about it received
 	Events         int     `json:"events"`          // durable ones about hosts
-	Told           int     `json:"told"`            // hosts that the messages tell of
+	Told           int     `json:"told"`            // hosts that the messages tell of by name
+	Mass           int     `json:"mass"`            // hosts that an incident told of in one message
 	Twice          int     `json:"twice"`           // of them told more than once
 	Messages       int     `json:"messages"`
 	LargestBytes   int     `json:"largest_message_bytes"`
@@ -95,6 +96,7 @@ func silence(ctx context.Context, program, dir string, fill *rig.Fill) (*wave, e
 	}
 	w.Events = int(events)
 	w.Told, w.Twice, w.Messages, w.LargestBytes = hears.sum()
+	w.Mass = hears.inMass()
 	return w, h.Stop()
 }
 
@@ -121,7 +123,7 @@ func (w *wave) watch(ctx context.Context, h *rig.Hub, hears *receiver, due time.
 	return until(&w.ToldSeconds, func() bool {
 		left, err := h.Metric(ctx, "felhom_deliveries_pending")
 		told, _, _, _ := hears.sum()
-		return err == nil && left == 0 && told >= w.Hosts
+		return err == nil && left == 0 && (told >= w.Hosts || hears.inMass() > 0)
 	})
 }
 
@@ -133,6 +135,7 @@ type receiver struct {
 	hosts        map[messages.HostID]int
 	seen         map[string]bool // deliveries
 	largest      int
+	mass         int // the most silent hosts that an incident named
 }
 
 func listen() (*receiver, error) {
@@ -177,6 +180,15 @@ func (r *receiver) count(e *messages.Event) {
 	if e.HostID != "" {
 		r.hosts[e.HostID]++
 	}
+	if m := e.Detail.Mass; m != nil {
+		r.mass = max(r.mass, m.Silent)
+	}
+}
+
+func (r *receiver) inMass() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mass
 }
 
 func (r *receiver) sum() (told, twice, messages, largest int) {
