@@ -37,7 +37,7 @@ func targets(testing.TB) map[string]mutation.Target {
 		"Cursor": {Seeds: cursors(), Words: []string{"=", "==", "A", "_", "-", "+", "/", "\n"}, Check: func(t testing.TB, b []byte) bool {
 			return checkCursor(t, string(b))
 		}},
-		"Gzip":   {Seeds: packed(), Words: []string{"\x1f\x8b\x08", "\x00\x00\xff\xff", "\x03\x00", "\x04"}, Cost: 2, Check: checkGzip},
+		"Gzip":   {Seeds: packed(), Words: []string{"\x1f\x8b\x08", "\x00\x00\xff\xff", "\x03\x00", "\x04"}, Cost: 2, Check: checkGzip, Quick: gzipAlone},
 		"Bearer": {Seeds: credentials(), Words: []string{"Bearer ", "bearer ", "Basic ", " ", ":", "=", hostKey, "0"}, Check: checkBearer},
 		"Query":  {Seeds: queries(), Words: []string{"&", "=", "%", "%00", "limit=", "cursor=", "+", ";", "1000", "1001"}, Check: checkQuery},
 	}
@@ -335,6 +335,21 @@ func checkGzip(t testing.TB, b []byte) (taken bool) {
 		t.Fatalf("%x came back as %x, %v", b, got, err)
 	}
 	return taken
+}
+
+// gzipAlone: the buffer never grows beyond the limit, and what is no gzip is
+// told as that.
+func gzipAlone(t testing.TB, b []byte) (taken bool) {
+	u := allUnpackers.Get().(*unpackers)
+	defer allUnpackers.Put(u)
+	_, err := u.ours.inflate(b, gzipLimit)
+	if len(u.ours.body) > gzipLimit+1 && len(u.ours.body) > firstBody {
+		t.Fatalf("%d bytes in the buffer for %x", len(u.ours.body), b)
+	}
+	if err != nil && !errors.Is(err, errNotGzip) && !errors.Is(err, errBodyTooLarge) {
+		t.Fatalf("%x: %v", b, err)
+	}
+	return err == nil
 }
 
 func credentials() (all [][]byte) {
