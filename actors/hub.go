@@ -197,6 +197,10 @@ func (h *Hub) Open() { h.engine.Send(h.ingest, DoorOpened{}) }
 // Close says that they are not any more.
 func (h *Hub) Close() { h.engine.Send(h.ingest, DoorClosed{}) }
 
+// Deaf says that connections cannot be accepted for now, or that they can again.
+// Silence does not count meanwhile; who is connected is heard all the same.
+func (h *Hub) Deaf(deaf bool) { h.engine.Send(h.ledger, earsChanged{deaf}) }
+
 // Starting counts the stored hosts whose actors are not up yet. Their reports are
 // accepted all the same.
 func (h *Hub) Starting() int {

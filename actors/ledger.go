@@ -13,9 +13,10 @@ import (
 // batch carries it, so a busy hub needs no write of its own.
 const ledgerEvery = 10 * time.Second
 
-// What the ledger is told. Listening time runs while both are well.
+// What the ledger is told. Listening time runs while all are well.
 type (
 	listenerChanged struct{ accepting bool }
+	earsChanged     struct{ deaf bool } // no connection can be accepted, though the door is open
 	storeChanged    struct {
 		writing bool
 		why     string
@@ -29,6 +30,7 @@ type Ledger struct {
 	hub       *Hub
 	state     listening
 	accepting bool
+	deaf      bool
 	writing   bool
 	writtenAt messages.Listened
 	token     uint64           // of the write under way; 0 when none
@@ -55,6 +57,9 @@ func (l *Ledger) Receive(c *actor.Context) {
 	case listenerChanged:
 		l.accepting = m.accepting
 		l.apply(c, "the listener was closed")
+	case earsChanged:
+		l.deaf = m.deaf
+		l.apply(c, "no connection could be accepted")
 	case storeChanged:
 		l.writing = m.writing
 		l.apply(c, m.why)
@@ -116,7 +121,7 @@ func (l *Ledger) settle(c *actor.Context, m written) {
 // apply opens or closes the count as listener and store stand now.
 func (l *Ledger) apply(c *actor.Context, why string) {
 	now := l.listen(c)
-	if !l.accepting || !l.writing || l.hung {
+	if !l.accepting || l.deaf || !l.writing || l.hung {
 		l.state.closeAt(now, why)
 		l.hub.clock.set(l.state)
 		return

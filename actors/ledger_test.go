@@ -49,3 +49,24 @@ func TestGapIsToldThoughTheDiskIsFull(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A hub that has no descriptors left to accept connections with does not take
+// that for silence of the hosts.
+func TestWantOfDescriptorsIsNotSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newScene(t)
+		w.addHost("acme-00000002")
+		w.start()
+		w.reports(time.Hour, testHost, "acme-00000002")
+		w.hub.Deaf(true)
+		w.sleep(2 * time.Hour)
+		if w.hub.Listening() {
+			t.Error("a deaf hub says that it listens")
+		}
+		w.hub.Deaf(false)
+		w.sleep(5 * time.Minute)
+		w.reports(time.Hour, testHost, "acme-00000002")
+		w.wantEvents(messages.HubGap)
+		w.stop()
+	})
+}

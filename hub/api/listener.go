@@ -19,6 +19,7 @@ const (
 	lastBackOff   = time.Second
 	lingerFor     = 500 * time.Millisecond
 	refuseTimeout = 100 * time.Millisecond // a new connection's buffer takes the answer at once
+	hearingAfter  = 100 * time.Millisecond // of waiting for a connection; a shortage is told at once
 )
 
 // listener is what fasthttp accepts from. It outlives a shortage of
@@ -30,6 +31,7 @@ type listener struct {
 	tell       bool // answer who is refused, in plain HTTP
 	refused    *atomic.Uint64
 	log        zerolog.Logger
+	ears       *ears
 	done       chan struct{}
 	close      func() error
 
@@ -39,7 +41,7 @@ type listener struct {
 }
 
 func newListener(ln net.Listener, max, perIP int, tell bool, refused *atomic.Uint64, log zerolog.Logger) *listener {
-	l := &listener{Listener: ln, max: max, perIP: perIP, tell: tell, refused: refused, log: log,
+	l := &listener{Listener: ln, max: max, perIP: perIP, tell: tell, refused: refused, log: log, ears: new(ears),
 		done: make(chan struct{}), byAddr: make(map[netip.Addr]int)}
 	l.close = sync.OnceValue(func() error {
 		close(l.done)
@@ -54,8 +56,8 @@ func (l *listener) Close() error { return l.close() }
 // Accept waits for a connection that may stay.
 func (l *listener) Accept() (net.Conn, error) {
 	wait := firstBackOff
-	for {
-		c, err := l.Listener.Accept()
+	for deaf := false; ; {
+		c, err := l.accept(&deaf)
 		switch {
 		case err == nil:
 			wait = firstBackOff
@@ -67,6 +69,10 @@ func (l *listener) Accept() (net.Conn, error) {
 		case !passing(err):
 			return nil, err
 		default:
+			if short(err) && !deaf {
+				deaf = true
+				l.ears.turn(1)
+			}
 			l.log.Warn().Err(err).Dur("wait_ms", wait).Msg("cannot accept connections")
 			if !l.sleep(wait) {
 				return nil, net.ErrClosed
@@ -76,11 +82,53 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
+// accept waits for a connection, whoever it is of. A listener that was deaf hears
+// again when one comes, or when none does for a while: a shortage is told at once.
+func (l *listener) accept(deaf *bool) (net.Conn, error) {
+	if !*deaf {
+		return l.Listener.Accept()
+	}
+	hear := sync.OnceFunc(func() { l.ears.turn(-1) })
+	t := time.AfterFunc(hearingAfter, hear)
+	c, err := l.Listener.Accept()
+	if t.Stop() && short(err) {
+		return c, err
+	}
+	hear()
+	*deaf = false
+	return c, err
+}
+
+// ears count the listeners that cannot accept, and tell when the first cannot
+// and when all can again.
+type ears struct {
+	mu   sync.Mutex
+	deaf int
+	tell func(deaf bool) // nil: nobody
+}
+
+func (e *ears) turn(by int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := e.deaf > 0
+	e.deaf += by
+	if after := e.deaf > 0; after != before && e.tell != nil {
+		e.tell(after)
+	}
+}
+
+// short reports whether an error of accept is a want of descriptors or memory.
+func short(err error) bool {
+	return oneOf(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM)
+}
+
 // passing reports whether an error of accept heals by itself.
 func passing(err error) bool {
-	for _, e := range [...]syscall.Errno{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
-	} {
+	return short(err) || oneOf(err, syscall.ECONNABORTED, syscall.EINTR)
+}
+
+func oneOf(err error, errnos ...syscall.Errno) bool {
+	for _, e := range errnos {
 		if errors.Is(err, e) {
 			return true
 		}

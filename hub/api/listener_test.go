@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -311,4 +312,38 @@ func (h *hub) dialable() bool {
 	}
 	c.Close()
 	return true
+}
+
+// A shortage is told when it begins, and its end when a connection comes or when
+// accept just waits for one: a hub to which nobody comes is not deaf.
+func TestListenerTellsThatItIsDeaf(t *testing.T) {
+	short := acceptError(syscall.EMFILE)
+	for _, c := range []struct {
+		name   string
+		script []any
+		want   string
+	}{
+		{"nobody comes after it", []any{short, short}, "true after 0s, false after 115ms"}, // waits of 5 and 10 ms
+		{"somebody does", []any{short, from("192.0.2.1")}, "true after 0s, false after 5ms"},
+		{"a connection that was given up", []any{acceptError(syscall.ECONNABORTED)}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var told []string
+				l := guard(newScript(c.script...), 10, 0)
+				l.ears.tell = func(deaf bool) { told = append(told, fmt.Sprintf("%t after %v", deaf, time.Since(began))) }
+				go func() {
+					for _, err := l.Accept(); err == nil; _, err = l.Accept() {
+					}
+				}()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := strings.Join(told, ", "); got != c.want {
+					t.Errorf("told %q, want %q", got, c.want)
+				}
+				l.Close()
+			})
+		})
+	}
 }

@@ -55,6 +55,7 @@ type Config struct {
 	WriteTimeout time.Duration // default 10 s
 	Pages        []Page        // the dashboard's
 	Closing      func()        // called when Shutdown begins, to end answers that have no end; may be nil
+	Deaf         func(bool)    // called when a listener cannot accept for want of descriptors or memory, and when all can again; may be nil
 
 	// IdleTimeout closes a connection without requests; default 15 s. An idle
 	// one costs about 14 KB, so it is kept for an agent's next report only when
@@ -114,6 +115,7 @@ type Server struct {
 	life       context.Context        // ends when Shutdown gives up waiting
 	end        context.CancelFunc
 	closing    atomic.Bool
+	ears       ears
 }
 
 // counters are what /metrics tells of the server itself.
@@ -131,6 +133,7 @@ type counters struct {
 func New(cfg Config, keys *auth.Keys, fleet Fleet, log zerolog.Logger) *Server {
 	s := &Server{cfg: cfg.withDefaults(), keys: keys, fleet: fleet, log: log, inflaters: newInflaters(), passwords: auth.NewPasswords()}
 	s.room = newRoom(max(bodyRoom, 4*s.cfg.MaxBodyBytes), s.cfg.ReadTimeout+askTimeout)
+	s.ears.tell = s.cfg.Deaf
 	s.life, s.end = context.WithCancel(context.Background())
 	s.strangers = tally{log: log, what: "requests without a valid key"}
 	s.complaints = tally{log: log, what: "browsers refused what a page asked them to load"}
@@ -225,6 +228,7 @@ func (d *door) serve(ln net.Listener) error {
 	}
 	secure := d.cfg.TLSCertFile != ""
 	guarded := newListener(ln, d.cfg.MaxConns, d.cfg.MaxConnsPerIP, !secure, &d.counts.refusedConns, d.log)
+	guarded.ears = &d.ears
 	var err error
 	if secure {
 		err = d.serveTLS(guarded)

@@ -107,7 +107,7 @@ func (a *App) open(global messages.Secret) error {
 	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
 	board := dashboard.New(f, dashboard.Config{Version: a.version, ExternalURL: a.cfg.ExternalURL, Access: a.sessions}, a.log.With().Str("component", "dashboard").Logger())
 	c := apiConfig(&a.cfg, a.version)
-	c.Pages, c.Closing, c.Sessions = board.Pages(), board.Close, a.sessions
+	c.Pages, c.Closing, c.Sessions, c.Deaf = board.Pages(), board.Close, a.sessions, a.hub.Deaf
 	a.server = api.New(c, keys, f, a.log.With().Str("component", "api").Logger())
 	if err := a.listen(); err != nil {
 		return err
