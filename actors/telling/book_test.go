@@ -27,7 +27,6 @@ type desk struct {
 	mail   map[messages.DeliveryID]messages.Delivery
 	events map[messages.EventID]messages.Event
 	sent   []messages.Delivery // in order, sealed
-	batch  *messages.Batch
 }
 
 var began = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
