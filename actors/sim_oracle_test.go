@@ -218,7 +218,7 @@ func (o *oracle) may(i int, p messages.Phase) string {
 		return "the hub is deaf"
 	case silence+slack < o.threshold(w, p):
 		return fmt.Sprintf("heard %v of listening time ago", silence)
-	case o.heard()-o.graceFrom < w.interval+time.Minute:
+	case o.heard()-o.graceFrom+slack < w.interval+time.Minute:
 		return fmt.Sprintf("only %v since the gap", o.heard()-o.graceFrom)
 	case o.now()-w.contact < w.hold:
 		return "its goodbye still holds"

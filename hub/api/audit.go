@@ -53,7 +53,7 @@ func (s *Server) noteOf(ctx *fasthttp.RequestCtx, r *route, a *args) *messages.A
 			subject = append(subject, p)
 		}
 	}
-	text := strings.Join(subject, "/")
+	text := redact(strings.Join(subject, "/")) // somebody may put a key there
 	n.Record.Subject = text[:min(len(text), maxSubject)]
 	if !printable(n.Record.Subject, maxSubject) {
 		n.Record.Subject = echo(n.Record.Subject)

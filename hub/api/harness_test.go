@@ -157,7 +157,7 @@ func untold(t testing.TB, where, text string) {
 	t.Helper()
 	for _, key := range []string{globalKey, hostKey, otherKey, customerKey, wrongKey} {
 		if strings.Contains(text, key) {
-			t.Errorf("%s tells a key: %.500q", where, text)
+			t.Errorf("%s tells a key: %.300q", where, text[max(strings.Index(text, key)-200, 0):])
 		}
 	}
 }

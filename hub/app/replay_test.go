@@ -347,7 +347,7 @@ func same(t *testing.T, seed uint64, got, want []messages.Event) {
 // A past that is replayed with the settings that it had is told again, word for word;
 // with others, it is the very past of a hub that had them.
 func TestReplayTellsWhatAHubTells(t *testing.T) {
-	lasts, hosts, seeds := 30*24*time.Hour, 12, uint64(3)
+	lasts, hosts, seeds := 48*time.Hour, 10, uint64(1)
 	if testing.Short() {
 		lasts, hosts, seeds = 20*time.Hour, 8, 1
 	}
