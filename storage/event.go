@@ -76,10 +76,14 @@ func (e *encoder) mass(m *messages.Mass) {
 }
 
 func (d *decoder) mass() *messages.Mass {
-	return &messages.Mass{
+	m := &messages.Mass{
 		Scope: d.scope(), Silent: int(d.uint()), Down: int(d.uint()), Recovered: int(d.uint()), Total: int(d.uint()),
 		Hosts: texts[messages.HostID](d),
 	}
+	if m.Hosts == nil {
+		m.Hosts = []messages.HostID{} // on the wire nobody is [], not null
+	}
+	return m
 }
 
 func (e *encoder) changes(cs []messages.Change) {

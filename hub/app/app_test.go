@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -75,12 +76,19 @@ func testConfig(t *testing.T) config.Config {
 	return cfg
 }
 
+// start is a hub that takes reports. Its listener opens a moment before its ledger does.
 func start(t *testing.T, cfg config.Config) (*App, client) {
 	a, err := Start(cfg, "test", zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a, client{t, a.URL(), cfg.GlobalKey.Reveal()}
+	c := client{t, a.URL(), cfg.GlobalKey.Reveal()}
+	for end := time.Now().Add(10 * time.Second); c.call("GET", "/readyz", nil, nil) != 200; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not ready in 10 s")
+		}
+	}
+	return a, c
 }
 
 type minted struct {
