@@ -60,9 +60,9 @@ func (b *Book) remind(a *entry, now Now) {
 	b.wake = min(b.wake, at)
 }
 
-// nagging reports whether an alarm is one to be told again.
+// nagging reports whether an alarm is one to be told again. One with news is told these.
 func (b *Book) nagging(a *entry) bool {
-	return b.alarms[a.ID] == a && a.Open() && len(a.Told) > 0 && a.Ack == nil && a.Severity >= messages.SeverityWarning && a.Incident == ""
+	return b.alarms[a.ID] == a && a.Open() && len(a.Told) > 0 && len(a.Pending) == 0 && a.Ack == nil && a.Severity >= messages.SeverityWarning && a.Incident == ""
 }
 
 // after is when a wait that began at an instant of the wall clock is over, measured on

@@ -165,6 +165,8 @@ func (a *entry) tell(events []messages.PendingEvent, now time.Time) {
 		}
 		if a.ToldAt.IsZero() {
 			a.ToldAt = now.UTC()
+		} else {
+			a.RemindedAt = now.UTC() // who heard that it is worse knows that it is still so
 		}
 	}
 }

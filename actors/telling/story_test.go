@@ -124,6 +124,21 @@ func TestRemindersEndWithAnAcknowledgement(t *testing.T) {
 	d.wants("pager")
 }
 
+// A reminder is of what was told: news that come when one is due are told in its place.
+func TestNewsComeBeforeReminders(t *testing.T) {
+	d := newDesk(t, operator, messages.Route{ID: "downs", Events: []messages.EventType{messages.HostDown, messages.HostRecovered}})
+	d.hears(event(messages.HostStale, host("acme", 1)))
+	d.until(4*time.Hour + 20*time.Second)
+	d.wants("operator", "host_stale 01")
+	d.hears(event(messages.HostDown, host("acme", 1)))
+	d.until(8 * time.Hour)
+	d.wants("operator", "host_down 01")
+	d.wants("downs", "host_down 01")
+	d.until(8*time.Hour + 2*time.Minute)
+	d.wants("operator", "reminder: host_down 01")
+	d.wants("downs", "reminder: host_down 01")
+}
+
 // What is critical and not acknowledged is told on the next route, once, and so is its
 // end; who is on call hears of nothing else.
 func TestEscalation(t *testing.T) {
