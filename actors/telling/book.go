@@ -208,13 +208,18 @@ func (b *Book) arm(g *group, since, due time.Duration) {
 	b.wake = min(b.wake, g.due)
 }
 
-// touch keeps an alarm as it is on stable storage, before it changes.
+// touch is for an alarm that changes with this batch.
 func (b *Book) touch(a *entry) {
+	b.keep(a)
+	b.write(a)
+}
+
+// keep keeps an alarm as it is on stable storage, before it changes.
+func (b *Book) keep(a *entry) {
 	if _, kept := b.undo[a]; !kept {
 		was := a.Alarm
 		b.undo[a] = &was
 	}
-	b.write(a)
 }
 
 // write puts an alarm's row into the batch.

@@ -137,6 +137,7 @@ func (b *Book) hesitate(g *group, now Now) {
 
 // join makes a host's alarm a member.
 func (b *Book) join(m *mass, a *entry) {
+	b.keep(a)
 	b.enter(m, a)
 	if !a.changed {
 		b.behind = append(b.behind, a)

@@ -212,6 +212,21 @@ func TestRefusedBatchOfAnIncident(t *testing.T) {
 	}
 }
 
+// Those that a refused batch made members of an incident, which then does not come
+// about, are told by themselves.
+func TestRefusedIncidentLeavesItsHosts(t *testing.T) {
+	d := newDesk(t, operator)
+	d.ofCustomer("acme", 10)
+	d.fall(messages.HostStale, "acme", 1, 2, time.Second)
+	d.cut(event(messages.HostStale, host("acme", 3)))
+	d.Reset(d.now)
+	d.passes(5 * time.Minute)
+	d.wants("operator", "host_stale 01, host_stale 02")
+	d.hears(event(messages.HostRecovered, host("acme", 1)))
+	d.passes(time.Minute)
+	d.wants("operator", "host_recovered 01")
+}
+
 // A host that is removed is of no incident and no alarm any more.
 func TestRemovedHostLeavesItsIncident(t *testing.T) {
 	d := newDesk(t, operator)
