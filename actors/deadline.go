@@ -219,10 +219,11 @@ func (ds *Deadlines) next(c *actor.Context) {
 
 func (ds *Deadlines) decide(m *orderDeadline) (*messages.Batch, error) {
 	if m.remove != nil {
-		if d := ds.known[m.remove.ID]; d == nil || d.CustomerID != m.remove.CustomerID {
+		d := ds.known[m.remove.ID]
+		if d == nil || d.CustomerID != m.remove.CustomerID {
 			return nil, ErrNotFound
 		}
-		return &messages.Batch{DelDeadlines: []messages.Deadline{*m.remove}}, nil
+		return &messages.Batch{DelDeadlines: []messages.Deadline{d.Deadline}}, nil
 	}
 	n := 0
 	for _, d := range ds.known {

@@ -395,7 +395,7 @@ func (w *Writer) Incident() messages.IncidentID { return messages.IncidentID(w.i
 
 // forget drops the alarms of what is removed.
 func (w *Writer) forget(more *messages.Batch) {
-	if len(more.DelHosts) > 0 || len(more.DelCustomers) > 0 || len(more.DelRoutes) > 0 {
+	if len(more.DelHosts)+len(more.DelCustomers)+len(more.DelRoutes)+len(more.DelControllers)+len(more.DelDeadlines) > 0 {
 		w.book.Forget(more, w.cutAt)
 	}
 }

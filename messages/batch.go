@@ -46,7 +46,7 @@ type Batch struct {
 	DelTokens      []TokenID
 	DelSilences    []SilenceID
 	PutDeadlines   []Deadline
-	DelDeadlines   []Deadline // of which CustomerID and ID count
+	DelDeadlines   []Deadline // of which CustomerID, ID and Incident count
 	PutUsers       []User
 	DelUsers       []UserName
 	PutSessions    []Session

@@ -268,3 +268,22 @@ func BenchmarkSilenceOfTheFleet(b *testing.B) {
 		b.ReportMetric(float64(len(d.sent)), "messages")
 	}
 }
+
+// Nobody is reminded of a controller or a deadline that was removed.
+func TestRemovedControllersAndDeadlinesAreForgotten(t *testing.T) {
+	d := newDesk(t, operator)
+	d.hears(
+		messages.Event{Type: messages.ControllerDown, CustomerID: "acme", IncidentID: "I-web", Detail: messages.EventDetail{Subject: "web"}},
+		messages.Event{Type: messages.ControllerDown, CustomerID: "acme", IncidentID: "I-db", Detail: messages.EventDetail{Subject: "db"}},
+		messages.Event{Type: messages.DeadlineMissed, CustomerID: "acme", IncidentID: "I-six", Detail: messages.EventDetail{Subject: "web"}})
+	d.passes(time.Minute)
+	d.heard("operator")
+	b := &messages.Batch{DelControllers: []messages.ControllerName{{CustomerID: "acme", ID: "web"}, {CustomerID: "globex", ID: "db"}},
+		DelDeadlines: []messages.Deadline{{CustomerID: "acme", ID: "six", Incident: "I-six"}}}
+	d.Forget(b, d.now)
+	d.Tell(d.now, b, d)
+	d.keep(b)
+	if _, left := d.rows["I-db"]; len(d.rows) != 1 || !left {
+		t.Errorf("left: %+v", d.rows)
+	}
+}
