@@ -282,7 +282,9 @@ func (b *Book) rebuild(again bool, now Now) {
 	sorted := slices.SortedFunc(maps.Values(b.alarms), func(x, y *entry) int { return compare(x.ID, y.ID) })
 	for _, a := range sorted {
 		a.place, a.changed, a.windows, a.mass, a.lookAt = nowhere, false, 0, nil, never
-		a.fell = now.Mono - min(max(now.Wall.Sub(a.OpenedAt), 0), time.Hour)
+		if !again {
+			a.fell = now.Mono - age(a.OpenedAt, now.Wall)
+		}
 	}
 	b.regather(sorted, again, now)
 	b.reflap(sorted, now)
@@ -297,6 +299,15 @@ func (b *Book) rebuild(again bool, now Now) {
 		b.remind(a, now)
 	}
 	b.wake = now.Mono
+}
+
+// age is how long ago an instant of the wall clock was, an hour at most. One that is yet to
+// come was before the clock was set back, and nobody knows when: long ago.
+func age(at, now time.Time) time.Duration {
+	if d := now.Sub(at); d >= 0 && d < time.Hour {
+		return d
+	}
+	return time.Hour
 }
 
 func compare[T ~string](x, y T) int {

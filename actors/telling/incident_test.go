@@ -227,6 +227,26 @@ func TestRefusedIncidentLeavesItsHosts(t *testing.T) {
 	d.wants("operator", "host_recovered 01")
 }
 
+// Hosts that fell silent long ago do not become an incident because a clock was set back
+// before a batch was refused or the hub started anew.
+func TestOldSilenceIsNoIncidentAfterAClockStep(t *testing.T) {
+	for name, restart := range map[string]func(*desk){"refused": func(d *desk) { d.cut(); d.Reset(d.now) }, "restart": (*desk).restart} {
+		d := newDesk(t, operator)
+		d.ofCustomer("acme", 40) // eight are an incident
+		for i := 1; i <= 12; i++ {
+			d.hears(event(messages.HostStale, host("acme", i)))
+			d.passes(2 * time.Minute)
+		}
+		d.heard("operator")
+		d.now.Wall = d.now.Wall.Add(-2 * time.Hour)
+		restart(d)
+		d.passes(2 * time.Minute)
+		if got := d.heard("operator"); len(got) > 0 {
+			t.Errorf("%s: told %v", name, got)
+		}
+	}
+}
+
 // A host that is removed is of no incident and no alarm any more.
 func TestRemovedHostLeavesItsIncident(t *testing.T) {
 	d := newDesk(t, operator)
