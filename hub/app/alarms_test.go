@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,21 +148,21 @@ func TestCovering(t *testing.T) {
 func TestSurveysAreMadeWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s surveys
-		var n int
+		var n atomic.Int64
 		var takes time.Duration
 		var events uint64
 		var until time.Time
 		look := func(now time.Time) (survey, error) {
-			n++
+			made := int(n.Add(1))
 			time.Sleep(takes)
-			return survey{NeedsAttention: messages.NeedsAttention{AsOf: now, MoreGroups: n}, until: until}, nil
+			return survey{NeedsAttention: messages.NeedsAttention{AsOf: now, MoreGroups: made}, until: until}, nil
 		}
 		want := func(why string, made, seen int) {
 			t.Helper()
 			a, err := s.get(func() uint64 { return events }, look)
 			time.Sleep(time.Second) // for one that nobody waits for
-			if err != nil || n != made || a.MoreGroups != seen {
-				t.Errorf("%s: survey %d of %d, %v; want %d of %d", why, a.MoreGroups, n, err, seen, made)
+			if err != nil || int(n.Load()) != made || a.MoreGroups != seen {
+				t.Errorf("%s: survey %d of %d, %v; want %d of %d", why, a.MoreGroups, n.Load(), err, seen, made)
 			}
 		}
 		want("the first", 1, 1)

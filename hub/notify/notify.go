@@ -68,7 +68,7 @@ func New(o Options) *Sender {
 		s.dialer.Control = refusePrivate
 	}
 	s.dial = s.dialer.DialContext
-	s.checked = s.client(s.tls)
+	s.checked = s.client(s.tls.Clone()) // a transport writes into its own
 	trusting := s.tls.Clone()
 	trusting.InsecureSkipVerify = true
 	s.trusting = s.client(trusting)
