@@ -202,7 +202,10 @@ func TestNoServiceReachesPrivateAddresses(t *testing.T) {
 func TestFarEndsThatHangOrFlood(t *testing.T) {
 	d, events := outage("")
 	for _, name := range append(overHTTP(), webhook) {
-		hangs := newWorld(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		hangs := newWorld(t, func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler) // to return is to answer 200, which may still be heard
+		})
 		s := hangs.sender(Options{AllowPrivate: true})
 		s.checked.Timeout = 50 * time.Millisecond
 		limited(t, name, s, d, events)
