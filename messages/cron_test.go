@@ -147,6 +147,23 @@ func instantOf(t testing.TB, text string) time.Time {
 	return at
 }
 
+// A stretch ends behind the instant that it is of, also on the last day of leap years that the
+// zones' tables do not reach: Next goes from one to the next.
+func TestStretchesEnd(t *testing.T) {
+	for _, name := range []string{"Europe/Budapest", "America/New_York", "Australia/Sydney", "Africa/Casablanca", "Asia/Tokyo"} {
+		zone, err := ParseZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := instantOf(t, "2026-01-01T00:00:00Z")
+		for end := at.AddDate(25, 0, 0); at.Before(end); at = at.Add(6 * time.Hour) {
+			if s := stretchOf(at, zone); !s.to.IsZero() && !s.to.After(at) {
+				t.Fatalf("%s: the stretch of %s ends at %s", name, at, s.to)
+			}
+		}
+	}
+}
+
 // checkCron: whatever is read as a schedule has instants, each behind the one before.
 func checkCron(t testing.TB, text []byte) bool {
 	c, err := ParseCron(string(text))

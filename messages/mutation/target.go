@@ -39,6 +39,7 @@ const (
 	quickInputs = 20_000          // of a target in every test
 	shortInputs = 2_000           // with -short
 	maxTook     = 5 * time.Second // of one input, on a machine with better things to do
+	hangs       = time.Minute     // an input that takes so long never ends
 	maxHeap     = 1 << 30         // bytes, of the whole test
 	// Nothing of an input lives on: a collection for every few megabytes would
 	// cost a third of the time.
@@ -151,6 +152,9 @@ func (r *run) work(t *testing.T, n uint64) {
 func (r *run) one(t *testing.T, i uint64, w *worker) {
 	input := w.input(i)
 	began := time.Now()
+	defer time.AfterFunc(hangs, func() {
+		panic(fmt.Sprintf("input %d of %s has taken %v, kept as %s:\n%.2000q", i, r.name, hangs, keep("Fuzz"+r.name, input), input))
+	}).Stop()
 	defer func() {
 		if v := recover(); v != nil {
 			t.Errorf("panic: %v\n%s", v, debug.Stack())
