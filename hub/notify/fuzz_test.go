@@ -25,6 +25,7 @@ func targets(testing.TB) map[string]mutation.Target {
 	}, "Scrub": {
 		Seeds: scrubSeeds(),
 		Words: []string{"\n", "%zz", "%2F", "%00", "@", ":", "//", "?key=", "&", "#", "+https", "[::1]", "\xff", "é", "=", "xn--", ";"},
+		Cost:  4,
 		Check: checkScrub,
 	}}
 }
