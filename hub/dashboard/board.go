@@ -64,6 +64,7 @@ type board struct {
 	alarms    []messages.Alarm
 	silences  []api.SilenceView
 	alarmed   bool // both are as they are in the store
+	stirred   bool // what needs attention may have changed since the last tick
 	looked    time.Time
 	stop      func() // of the watch; nil: nothing is known
 	viewers   map[*watching]struct{}
@@ -93,10 +94,8 @@ func (b *board) look(ctx context.Context, fn func()) error {
 // refresh brings the board up to date. b.mu is held.
 func (b *board) refresh(ctx context.Context) error {
 	b.looked = time.Now()
-	for b.follow(); b.stop == nil; b.follow() {
-		if err := b.read(ctx); err != nil {
-			return err
-		}
+	if err := b.catchUp(ctx); err != nil {
+		return err
 	}
 	if !b.running {
 		b.running = true
@@ -105,8 +104,19 @@ func (b *board) refresh(ctx context.Context) error {
 	return b.readAlarms(ctx)
 }
 
+// catchUp makes the rows what is durable. b.mu is held.
+func (b *board) catchUp(ctx context.Context) error {
+	for b.follow(); b.stop == nil; b.follow() {
+		if err := b.read(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read fills the board from the store. The watch begins before, so that nothing is
-// between the two.
+// between the two. What happened since the last tick is not known then: viewers are
+// told how all is that they show.
 func (b *board) read(ctx context.Context) error {
 	b.rows, b.sorted = make(map[messages.HostID]*row), nil
 	stop := b.hub.Watch(b.enqueue)
@@ -124,7 +134,10 @@ func (b *board) read(ctx context.Context) error {
 		stop()
 		return err
 	}
-	b.stop, b.alarmed = stop, false
+	for w := range b.viewers {
+		w.told = false
+	}
+	b.stop, b.alarmed, b.stirred = stop, false, true
 	return nil
 }
 
@@ -179,22 +192,21 @@ func keep(batch *messages.Batch) *messages.Batch {
 }
 
 // follow takes over what the watch brought. b.mu is held.
-func (b *board) follow() (stirred bool) {
+func (b *board) follow() {
 	b.queue.Lock()
 	batches := b.queue.batches
 	b.queue.batches, b.queue.states = nil, 0
 	b.queue.Unlock()
 	for _, batch := range batches {
 		if b.stop == nil {
-			return true
+			return
 		}
 		if batch == nil { // too much: all is read again
 			b.forget()
-			return true
+			return
 		}
-		stirred = b.apply(batch) || stirred
+		b.stirred = b.apply(batch) || b.stirred
 	}
-	return stirred
 }
 
 // apply takes a batch over; stirred tells that what needs attention may have changed.
@@ -279,11 +291,11 @@ func (b *board) beat(now time.Time) (more bool) {
 		b.running = false
 		return false
 	}
-	stirred := b.follow()
-	if b.stop == nil { // forgotten for too much news: viewers have a look of their own
-		stirred = true
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	if b.catchUp(ctx) == nil { // else the next tick tells; who looks meanwhile hears why not
+		b.patch(now)
 	}
-	b.patch(now, stirred)
 	return true
 }
 

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,6 +104,33 @@ func TestViewersSeeWhatIsTheirs(t *testing.T) {
 	}
 }
 
+// watcher is a viewer of the hosts with these numbers.
+func watcher(t *testing.T, b *board, scope messages.CustomerID, hosts ...int) *watching {
+	t.Helper()
+	w := &watching{scope: scope, shown: map[messages.HostID]bool{}, news: make(chan []byte, viewerQueue), gone: make(chan struct{})}
+	for _, i := range hosts {
+		w.shown[hostAt(i)] = true
+	}
+	if !b.join(w) {
+		t.Fatal("no room")
+	}
+	return w
+}
+
+// read is the oldest patch that a viewer was sent.
+func read(t *testing.T, w *watching) (p patch) {
+	t.Helper()
+	select {
+	case text := <-w.news:
+		if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("data: ")), &p); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	default:
+		t.Fatal("there is no patch")
+	}
+	return p
+}
+
 // A patch tells what a page shows, once for all viewers, and whom it concerns; who does
 // not read is dropped; and the board is forgotten when nobody looks any more.
 func TestLiveUpdates(t *testing.T) {
@@ -109,41 +138,24 @@ func TestLiveUpdates(t *testing.T) {
 	d := New(h, Config{}, zerolog.Nop())
 	b := d.board
 	get(d, "/")
-	watcher := func(scope messages.CustomerID, ids ...int) *watching {
-		w := &watching{scope: scope, shown: map[messages.HostID]bool{}, news: make(chan []byte, viewerQueue), gone: make(chan struct{})}
-		for _, i := range ids {
-			w.shown[hostAt(i)] = true
-		}
-		if !b.join(w) {
-			t.Fatal("no room")
-		}
-		return w
-	}
-	all, own := watcher("", 1, 2, 100), watcher("customer-001", 100)
+	all, own := watcher(t, b, "", 1, 2, 100), watcher(t, b, "customer-001", 100)
 	h.tell(&messages.Batch{Hosts: []messages.HostState{stateOf(hostAt(1), messages.PhaseDown), stateOf(hostAt(50), messages.PhaseDown)}})
 	b.beat(time.Now())
-	read := func(w *watching) (p patch) {
-		text := strings.TrimSuffix(strings.TrimPrefix(string(<-w.news), "data: "), "\n\n")
-		if err := json.Unmarshal([]byte(text), &p); err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		return p
-	}
-	if p := read(all); len(p.Hosts) != 3 {
+	if p := read(t, all); len(p.Hosts) != 3 {
 		t.Errorf("the first patch does not tell all: %+v", p)
 	}
-	read(own)
+	read(t, own)
 	h.tell(&messages.Batch{Hosts: []messages.HostState{stateOf(hostAt(2), messages.PhaseDown), stateOf(hostAt(51), messages.PhaseDown)}})
 	b.beat(time.Now())
-	if p := read(all); p.Counts != [4]int{0, 116, 0, 4} || len(p.Hosts) != 1 || p.Hosts[0].ID != hostAt(2) || p.Hosts[0].State != "down" || !p.Hosts[0].Moved || !p.Stir {
+	if p := read(t, all); p.Counts != [4]int{0, 116, 0, 4} || len(p.Hosts) != 1 || p.Hosts[0].ID != hostAt(2) || p.Hosts[0].State != "down" || !p.Hosts[0].Moved || !p.Stir {
 		t.Errorf("the fleet's patch: %+v", p)
 	}
-	if p := read(own); p.Counts != [4]int{0, 20, 0, 0} || len(p.Hosts) != 0 {
+	if p := read(t, own); p.Counts != [4]int{0, 20, 0, 0} || len(p.Hosts) != 0 {
 		t.Errorf("the customer's patch: %+v", p)
 	}
 	for range viewerQueue + 1 {
 		b.beat(time.Now())
-		read(own)
+		read(t, own)
 	}
 	select {
 	case <-all.gone:
@@ -174,6 +186,69 @@ func TestTooMuchNewsIsReadAnew(t *testing.T) {
 	}
 	if _, body := get(d, "/?state=down"); len(hostsOn(body)) != 1 {
 		t.Error("the board does not know what is stored")
+	}
+}
+
+// A viewer misses nothing when the board is read anew for too much news, whoever has it
+// read: the next patch tells the counts, and how every host is that is shown.
+func TestViewersAreToldAllAfterTooMuchNews(t *testing.T) {
+	for _, byLook := range []bool{false, true} {
+		h := newFakeHub(10)
+		d := New(h, Config{}, zerolog.Nop())
+		get(d, "/")
+		w := watcher(t, d.board, "", 4, 5)
+		d.board.beat(time.Now())
+		read(t, w)
+		h.hosts[4].Phase = messages.PhaseDown
+		h.tell(&messages.Batch{Hosts: []messages.HostState{h.hosts[4]}})
+		h.tell(&messages.Batch{Hosts: slices.Repeat([]messages.HostState{h.hosts[1]}, maxQueued)})
+		if byLook {
+			get(d, "/customers")
+		}
+		d.board.beat(time.Now())
+		if p := read(t, w); p.Counts != [4]int{0, 9, 0, 1} || len(p.Hosts) != 2 || !p.Stir {
+			t.Errorf("read by a look: %t; the patch tells %+v", byLook, p)
+		}
+		d.board.beat(time.Now())
+		if p := read(t, w); len(p.Hosts) != 0 || p.Stir {
+			t.Errorf("read by a look: %t; it is told twice: %+v", byLook, p)
+		}
+	}
+}
+
+// What somebody else's look took over between two ticks still stirs the viewers.
+func TestLookTakesNoNewsFromViewers(t *testing.T) {
+	h := newFakeHub(10)
+	d := New(h, Config{}, zerolog.Nop())
+	get(d, "/")
+	w := watcher(t, d.board, "", 4)
+	d.board.beat(time.Now())
+	read(t, w)
+	h.tell(&messages.Batch{Hosts: []messages.HostState{stateOf(hostAt(4), messages.PhaseDown)}})
+	get(d, "/")
+	d.board.beat(time.Now())
+	if p := read(t, w); !p.Stir || len(p.Hosts) != 1 || !p.Hosts[0].Moved {
+		t.Errorf("the patch tells %+v", p)
+	}
+}
+
+// While the store cannot be read, viewers are told nothing; when it can, all.
+func TestViewersWaitForTheStore(t *testing.T) {
+	h := newFakeHub(10)
+	d := New(h, Config{}, zerolog.Nop())
+	get(d, "/")
+	w := watcher(t, d.board, "", 4)
+	d.board.beat(time.Now())
+	read(t, w)
+	h.tell(&messages.Batch{Hosts: slices.Repeat([]messages.HostState{h.hosts[1]}, maxQueued+1)})
+	h.broken = errors.New("the disk is gone")
+	if !d.board.beat(time.Now()) || len(w.news) != 0 {
+		t.Error("it ticks no more, or tells what nobody knows")
+	}
+	h.broken = nil
+	d.board.beat(time.Now())
+	if p := read(t, w); p.Counts != [4]int{0, 10, 0, 0} || len(p.Hosts) != 1 {
+		t.Errorf("the patch tells %+v", p)
 	}
 }
 

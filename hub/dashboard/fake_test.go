@@ -26,6 +26,7 @@ type fakeHub struct {
 	tell    func(*messages.Batch)
 	acks    []messages.IncidentID
 	audited uint64
+	broken  error // of EachHost
 }
 
 func hostAt(i int) messages.HostID {
@@ -53,7 +54,7 @@ func (h *fakeHub) EachHost(fn func(messages.Host, messages.HostState) error) err
 			return err
 		}
 	}
-	return nil
+	return h.broken
 }
 
 func (h *fakeHub) Watch(tell func(*messages.Batch)) func() {

@@ -68,7 +68,7 @@ func newsOf(r *row) hostNews {
 // patch tells every viewer what changed since the last tick. What it costs is once
 // for all: the hosts that changed, and the counts of each customer that somebody
 // looks at. b.mu is held.
-func (b *board) patch(now time.Time, stirred bool) {
+func (b *board) patch(now time.Time) {
 	if len(b.viewers) == 0 {
 		b.clean()
 		return
@@ -76,7 +76,7 @@ func (b *board) patch(now time.Time, stirred bool) {
 	fresh := make(map[messages.HostID]hostNews)
 	bases := make(map[messages.CustomerID]*patch)
 	for w := range b.viewers {
-		bases[w.scope] = &patch{Now: now.UnixMilli(), Stir: stirred}
+		bases[w.scope] = &patch{Now: now.UnixMilli(), Stir: b.stirred}
 	}
 	all, own := bases[""], (*patch)(nil)
 	var customer messages.CustomerID // of the row before: they come by id
@@ -118,7 +118,7 @@ func (b *board) clean() {
 	for _, r := range b.dirty {
 		r.dirty, r.moved = false, false
 	}
-	b.dirty = b.dirty[:0]
+	b.dirty, b.stirred = b.dirty[:0], false
 }
 
 // count adds a host, if anybody wants to know.
