@@ -112,6 +112,7 @@ func (a *App) open(global messages.Secret) error {
 	if err := a.listen(); err != nil {
 		return err
 	}
+	a.serving.Go(board.Warm)
 	go f.forget(over.Drop)
 	return nil
 }

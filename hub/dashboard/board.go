@@ -14,11 +14,12 @@ import (
 
 const (
 	tick      = 2 * time.Second  // of the live updates
-	boardLife = 10 * time.Minute // without a look, until the board is forgotten
+	boardLife = 10 * time.Minute // without a look, until the board of a large fleet is forgotten
+	keptHosts = 20_000           // up to so many are kept all the time, in about 6 MiB
 	maxQueued = 200_000          // states that wait to be taken over before somebody does it at once
 )
 
-// row is a host as lists show it: about 200 bytes, and only while somebody looks.
+// row is a host as lists show it: about 200 bytes.
 type row struct {
 	id           messages.HostID
 	site         string
@@ -51,8 +52,9 @@ func (r *row) take(s *messages.HostState) {
 }
 
 // board is the fleet in memory: what lists, filters and live updates are made of. It
-// is read from the store at the first look and then follows what becomes durable;
-// ten minutes after the last look it is forgotten.
+// is read from the store once and then follows what becomes durable. That of a small
+// fleet is read when the hub starts, so that no look waits for it; that of a large one
+// at the first look, and is forgotten ten minutes after the last.
 type board struct {
 	hub Hub
 
@@ -79,6 +81,24 @@ type board struct {
 }
 
 func newBoard(hub Hub) *board { return &board{hub: hub, viewers: make(map[*watching]struct{})} }
+
+// warm reads the board of a fleet that is small enough to be kept.
+func (b *board) warm(ctx context.Context) error {
+	if b.expected() > keptHosts {
+		return nil
+	}
+	return b.look(ctx, func() {})
+}
+
+// expected is how many hosts there should be: those that are up, and those to come.
+func (b *board) expected() int {
+	h := b.hub.Health()
+	n := h.HostsStarting
+	for _, hosts := range h.Hosts {
+		n += hosts
+	}
+	return n
+}
 
 // look calls fn with the board up to date; fn must be quick and keep no row.
 func (b *board) look(ctx context.Context, fn func()) error {
@@ -118,7 +138,8 @@ func (b *board) catchUp(ctx context.Context) error {
 // between the two. What happened since the last tick is not known then: viewers are
 // told how all is that they show.
 func (b *board) read(ctx context.Context) error {
-	b.rows, b.sorted = make(map[messages.HostID]*row), nil
+	n := b.expected()
+	b.rows, b.sorted = make(map[messages.HostID]*row, n), make([]*row, 0, n)
 	stop := b.hub.Watch(b.enqueue)
 	err := b.hub.EachHost(func(h messages.Host, s messages.HostState) error {
 		r := &row{id: h.ID, site: h.Site}
@@ -286,7 +307,7 @@ func (b *board) beat(now time.Time) (more bool) {
 		b.running = false
 		return false
 	}
-	if b.closed || len(b.viewers) == 0 && now.Sub(b.looked) > boardLife {
+	if b.closed || len(b.viewers) == 0 && len(b.sorted) > keptHosts && now.Sub(b.looked) > boardLife {
 		b.forget()
 		b.running = false
 		return false

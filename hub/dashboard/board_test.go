@@ -132,7 +132,7 @@ func read(t *testing.T, w *watching) (p patch) {
 }
 
 // A patch tells what a page shows, once for all viewers, and whom it concerns; who does
-// not read is dropped; and the board is forgotten when nobody looks any more.
+// not read is dropped.
 func TestLiveUpdates(t *testing.T) {
 	h := newFakeHub(120)
 	d := New(h, Config{}, zerolog.Nop())
@@ -162,12 +162,35 @@ func TestLiveUpdates(t *testing.T) {
 	default:
 		t.Error("who does not read is still waited for")
 	}
-	b.left(own)
-	if b.beat(time.Now().Add(boardLife + time.Minute)); h.watched() {
-		t.Error("nobody looks, and the board is still kept up")
-	}
-	if _, body := get(d, "/"); len(hostsOn(body)) != 50 {
-		t.Error("the board was not read again")
+}
+
+// The board of a small fleet is there before the first look, and stays; that of a large
+// one is made for those who look, and forgotten when nobody does any more.
+func TestLargeBoardIsForLooksAlone(t *testing.T) {
+	for _, c := range []struct{ hosts, warm, first, later int }{{keptHosts, 1, 1, 1}, {keptHosts + 1, 0, 1, 2}} {
+		h := newFakeHub(c.hosts)
+		d := New(h, Config{}, zerolog.Nop())
+		later := time.Now().Add(boardLife + time.Minute)
+		d.Warm()
+		if h.reads != c.warm {
+			t.Errorf("%d hosts were read %d times before the first look, want %d", c.hosts, h.reads, c.warm)
+		}
+		get(d, "/")
+		w := watcher(t, d.board, "", 1)
+		if !d.board.beat(later) || h.reads != c.first {
+			t.Errorf("%d hosts were read %d times for a viewer, want %d", c.hosts, h.reads, c.first)
+		}
+		d.board.left(w)
+		if kept := d.board.beat(later); kept != h.watched() || kept != (c.hosts <= keptHosts) {
+			t.Errorf("%d hosts are kept without a look: %t; followed: %t", c.hosts, kept, h.watched())
+		}
+		if _, body := get(d, "/"); len(hostsOn(body)) != 50 || h.reads != c.later {
+			t.Errorf("a later look shows %d of %d hosts, read %d times, want %d", len(hostsOn(body)), c.hosts, h.reads, c.later)
+		}
+		d.Close()
+		if d.board.beat(time.Now()) || h.watched() {
+			t.Errorf("the board of %d hosts outlives the dashboard", c.hosts)
+		}
 	}
 }
 

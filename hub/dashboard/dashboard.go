@@ -73,10 +73,20 @@ type Dashboard struct {
 	sparks sparks
 }
 
-// New makes a Dashboard. It costs nothing until somebody looks.
+// New makes a Dashboard. It costs nothing until Warm, or until somebody looks.
 func New(hub Hub, cfg Config, log zerolog.Logger) *Dashboard {
 	go pages() // before the first look
 	return &Dashboard{hub: hub, cfg: cfg, log: log, board: newBoard(hub)}
+}
+
+// Warm gets ready for the first look, which would take longer otherwise; with a large
+// fleet it does nothing, as the memory is for those who look. It blocks meanwhile.
+func (d *Dashboard) Warm() {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	if err := d.board.warm(ctx); err != nil {
+		d.log.Warn().Err(err).Msg("hosts not read for the dashboard; the first look will")
+	}
 }
 
 // Close ends the live updates, which have no end of their own.

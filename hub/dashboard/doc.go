@@ -9,7 +9,7 @@
 // all of it, no value is ever marked as safe, no script or style stands in a page,
 // and figures for graphs are fetched as JSON.
 //
-//	board    the fleet in memory while somebody looks, kept up by what becomes durable
+//	board    the fleet in memory, kept up by what becomes durable; a large one only while somebody looks
 //	live     one patch a tick, for all viewers of the same hosts
 //	pages    first, host, customer, events, deliveries, silences, settings
 package dashboard

@@ -27,6 +27,7 @@ type fakeHub struct {
 	acks    []messages.IncidentID
 	audited uint64
 	broken  error // of EachHost
+	reads   int   // likewise
 }
 
 func hostAt(i int) messages.HostID {
@@ -49,6 +50,7 @@ func newFakeHub(n int) *fakeHub {
 }
 
 func (h *fakeHub) EachHost(fn func(messages.Host, messages.HostState) error) error {
+	h.reads++
 	for _, s := range h.hosts {
 		if err := fn(messages.Host{ID: s.ID, CustomerID: s.ID.Customer(), Site: h.sites[s.ID]}, s); err != nil {
 			return err
@@ -104,7 +106,9 @@ func (h *fakeHub) Protection(context.Context, api.ProtectionFilter, messages.Gue
 	return nil, nil
 }
 
-func (h *fakeHub) Health() api.Health { return api.Health{Ready: true} }
+func (h *fakeHub) Health() api.Health {
+	return api.Health{Ready: true, Hosts: [4]int{messages.PhaseOK: len(h.hosts) / 2}, HostsStarting: len(h.hosts) - len(h.hosts)/2}
+}
 
 func (h *fakeHub) Acknowledge(_ context.Context, ids []messages.IncidentID, _ *messages.Ack) error {
 	h.acks = append(h.acks, ids...)
