@@ -400,39 +400,6 @@ func drop(t *testing.T, dir, name, text string) {
 	}
 }
 
-// forty makes the node one of 40 guests, with a month of nightly backups, each of
-// them long in its log, and restores.
-func forty(s *pvetest.Server) {
-	s.RemoveAll()
-	s.RemoveTasks()
-	s.RemoveBackups("local")
-	for i := range 40 {
-		kind := []string{"lxc", "qemu"}[i%2]
-		s.Put(100+i, pvetest.Guest{Kind: kind, Row: pvetest.Object{"status": "running", "cpus": 2, "maxmem": 1 << 30, "mem": 1 << 29, "tags": "prod;web"}})
-	}
-	for night := range 31 {
-		nightly(s, recorded.Add(-time.Duration(night)*24*time.Hour-time.Hour))
-	}
-}
-
-// nightly is one run of the job.
-func nightly(s *pvetest.Server, start time.Time) {
-	lines := []string{"INFO: starting new backup job: vzdump --all 1 --storage local"}
-	at := start
-	for i := range 40 {
-		kind := []string{"lxc", "qemu"}[i%2]
-		lines = append(lines, fmt.Sprintf("INFO: Starting Backup of VM %d (%s)", 100+i, kind), "INFO: Backup started at "+at.In(cet).Format(time.DateTime))
-		for p := range 10 {
-			lines = append(lines, fmt.Sprintf("INFO: %d0%% (%d.0 GiB of 10.0 GiB) in 19m 20s, read: 180.1 MiB/s, write: 12.2 MiB/s", p, p))
-		}
-		lines = append(lines, "INFO: archive file size: 2.62GB", fmt.Sprintf("INFO: Finished Backup of VM %d (00:00:30)", 100+i))
-		s.PutBackup("local", pvetest.Object{"volid": fmt.Sprintf("local:backup/vzdump-%s-%d-%s.zst", kind, 100+i, at.In(cet).Format("2006_01_02-15_04_05")),
-			"subtype": kind, "size": 5, "ctime": at.Unix(), "vmid": 100 + i})
-		at = at.Add(30 * time.Second)
-	}
-	s.RunTask("vzdump", "", start, at, "OK", append(lines, "TASK OK")...)
-}
-
 // TestAskingIsBounded: a node of 40 guests is asked at most 25 times for a report
 // after the first ones, two at a time, whatever happened since the last: hours
 // that are due, new tasks, running ones, guests that come.
@@ -441,7 +408,7 @@ func TestAskingIsBounded(t *testing.T) {
 		t.Skip("a thousand handshakes; shorter tests have the same goroutines")
 	}
 	s := pvetest.Start(t, pvetest.PVE9)
-	forty(s)
+	s.Crowd(recorded)
 	src, advance := watching(t, s, pvetest.Auditor)
 	src.scratch = ScratchRange{900, 999}
 	s.Turn(func(k *pvetest.Knobs) { k.Latency = time.Millisecond })
@@ -457,7 +424,7 @@ func TestAskingIsBounded(t *testing.T) {
 		now := src.client.Now()
 		switch i {
 		case 5:
-			nightly(s, now.Add(-20*time.Minute))
+			s.Nightly(now.Add(-20 * time.Minute))
 		case 6:
 			for k := range 30 {
 				s.RunTask("vzdump", fmt.Sprint(100+k), now.Add(-time.Minute), now, "OK", "INFO: x")
