@@ -15,7 +15,8 @@ import (
 const (
 	tick      = 2 * time.Second  // of the live updates
 	boardLife = 10 * time.Minute // without a look, until the board of a large fleet is forgotten
-	keptHosts = 20_000           // up to so many are kept all the time, in about 6 MiB
+	keptHosts = 20_000           // up to so many are kept all the time, in less than 5 MiB
+	maxPicked = 1000             // rows that are looked for one by one; for more, all are sorted
 	maxQueued = 200_000          // states that wait to be taken over before somebody does it at once
 )
 
@@ -374,9 +375,9 @@ func (b *board) list(q *listQuery, v viewer) list {
 		l.sites = append(l.sites, s)
 	}
 	slices.Sort(l.sites)
-	order(found, q)
-	from := min(q.page*q.size, len(found))
-	for _, r := range found[from:min(from+q.size, len(found))] {
+	from := q.page * q.size
+	ordered := first(found, from+q.size, q.order())
+	for _, r := range ordered[min(from, len(ordered)):] {
 		l.rows = append(l.rows, *r)
 	}
 	return l
@@ -409,16 +410,40 @@ func urgency(p messages.Phase) int {
 	return [...]int{messages.PhaseNew: 1, messages.PhaseOK: 0, messages.PhaseStale: 2, messages.PhaseDown: 3}[p]
 }
 
-// order sorts rows, which come by id, and leaves those that are alike by id.
-func order(rows []*row, q *listQuery) {
+// order is the order of rows that is asked for.
+func (q *listQuery) order() func(a, b *row) int {
 	by := sorts[q.sort]
 	if by == nil {
 		by = sorts["state"]
 	}
-	sign := 1
 	if q.descending {
-		sign = -1
+		return func(a, b *row) int { return -by(a, b) }
 	}
-	// Most fleets are in order by their states already: nearly all are ok.
-	slices.SortStableFunc(rows, func(a, b *row) int { return sign * by(a, b) })
+	return by
+}
+
+// first is the first n of rows in an order; those that are alike stay as they come. It
+// may change the order of rows.
+func first(rows []*row, n int, by func(a, b *row) int) []*row {
+	n = min(n, len(rows))
+	if n > maxPicked || n > len(rows)/4 {
+		// Most fleets are in order by their states already: nearly all are ok.
+		slices.SortStableFunc(rows, by)
+		return rows[:n]
+	}
+	picked := make([]*row, 0, n+1)
+	for _, r := range rows {
+		if len(picked) == n && (n == 0 || by(picked[n-1], r) <= 0) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(picked, r, func(p, r *row) int {
+			if by(p, r) <= 0 {
+				return -1 // behind all that are alike
+			}
+			return 1
+		})
+		picked = slices.Insert(picked, at, r)
+		picked = picked[:min(len(picked), n)]
+	}
+	return picked
 }

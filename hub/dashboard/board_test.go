@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,28 @@ func TestListOfHosts(t *testing.T) {
 			if got[i] != string(hostAt(n)) {
 				t.Errorf("%s: %s is at %d, want %s", c.query, got[i], i, hostAt(n))
 			}
+		}
+	}
+}
+
+// However many are asked for, they are those that a stable sort puts first.
+func TestFirstOfAnOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		rows := make([]*row, random.IntN(3000))
+		for i := range rows {
+			rows[i] = &row{id: hostAt(i), phase: messages.Phase(random.IntN(4)), cpu: float32(random.IntN(9)), contactAt: random.Int64()}
+		}
+		q := listQuery{sort: []string{"state", "host", "cpu", "contact"}[random.IntN(4)], descending: random.IntN(2) == 0}
+		want := slices.Clone(rows)
+		slices.SortStableFunc(want, q.order())
+		n := random.IntN(len(rows) + 100)
+		if random.IntN(2) == 0 {
+			n = random.IntN(60)
+		}
+		want = want[:min(n, len(want))]
+		if got := first(rows, n, q.order()); !slices.Equal(got, want) {
+			t.Fatalf("%d of %d rows by %s are not the first", n, len(rows), q.sort)
 		}
 	}
 }
