@@ -107,7 +107,6 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer hub.Kill()
 	f := &figures{Hosts: o.hosts}
 	if err := f.measure(ctx, hub, fill); err != nil {
 		return err
@@ -125,6 +124,11 @@ func (f *figures) measure(ctx context.Context, hub *rig.Hub, fill *rig.Fill) err
 	for i := range hosts {
 		hosts[i] = fill.HostAt(i)
 	}
+	defer func() {
+		if hub.Process != nil {
+			hub.Kill()
+		}
+	}()
 	var cold []float64
 	for i := range starts {
 		if i > 0 {
