@@ -34,6 +34,7 @@ type MailServer struct {
 	mails    []string
 	logins   []string
 	secured  int
+	out      bool
 }
 
 // Start makes the server listen until the test ends, and returns its address.
@@ -70,6 +71,9 @@ func (m *MailServer) Logins() []string {
 // Secured is how many connections asked for STARTTLS.
 func (m *MailServer) Secured() int { return locked(m, func() int { return m.secured }) }
 
+// SetOut makes it hang up on whoever connects, or ends that.
+func (m *MailServer) SetOut(out bool) { locked(m, func() bool { m.out = out; return out }) }
+
 func locked[T any](m *MailServer, read func() T) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,6 +82,9 @@ func locked[T any](m *MailServer, read func() T) T {
 
 func (m *MailServer) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
+	if locked(m, func() bool { return m.out }) {
+		return
+	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if m.Hang {
 		_, _ = io.Copy(io.Discard, conn)
