@@ -187,6 +187,7 @@ func (s *simStore) compare() {
 	}
 	s.compareControllers()
 	s.compareDeliveries()
+	s.compareAlarms()
 	s.compareHistory()
 }
 
@@ -219,6 +220,20 @@ func (s *simStore) compareDeliveries() {
 		_, waits := pending[id]
 		s.same("a delivery's waiting", waits, d.State == messages.DeliveryPending)
 	}
+}
+
+// compareAlarms holds what is wrong, and what is yet to be told of it, against what is durable.
+func (s *simStore) compareAlarms() {
+	p, rows := s.hub.post, map[messages.IncidentID]messages.Alarm{}
+	s.must("read alarms", s.db.EachAlarm(func(a messages.Alarm) error {
+		rows[a.ID] = a
+		return nil
+	}))
+	for id := range p.alarms {
+		s.same("alarm", rows[id], p.alarms[id])
+	}
+	s.same("number of alarms", len(rows), len(p.alarms))
+	p.alarms = rows
 }
 
 // compareHistory reads every event and report.
@@ -309,6 +324,21 @@ func TestStoreIsHeldToTheTruth(t *testing.T) {
 		"a controller's state is lost": func(b *messages.Batch) bool {
 			lost := len(b.Controllers) > 0
 			b.Controllers = nil
+			return lost
+		},
+		"what is pending of an alarm is lost": func(b *messages.Batch) bool {
+			i := slices.IndexFunc(b.Alarms, func(a messages.Alarm) bool { return len(a.Pending) > 0 && a.Open() })
+			if i < 0 {
+				return false
+			}
+			b.Alarms = slices.Clone(b.Alarms)
+			b.Alarms[i].Pending = nil
+			return true
+		},
+		"an alarm's end is lost": func(b *messages.Batch) bool {
+			ended := func(a messages.Alarm) bool { return !a.Open() }
+			lost := slices.ContainsFunc(b.Alarms, ended)
+			b.Alarms = slices.DeleteFunc(slices.Clone(b.Alarms), ended)
 			return lost
 		},
 		"a report is another's": func(b *messages.Batch) bool {
