@@ -3,6 +3,7 @@ package actors
 import (
 	"container/heap"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -132,6 +133,7 @@ func (w *world) run() *oracle {
 	w.planSegment()
 	w.planRoutes()
 	w.planBlock()
+	w.after(w.between(time.Hour, 8*time.Hour), w.attend)
 	w.at(w.between(time.Hour, 8*time.Hour), w.troubleHub)
 	for len(w.queue) > 0 && w.queue[0].at <= w.ends {
 		if w.hub.runTo(w.queue[0].at); w.hub.real < w.queue[0].at {
@@ -445,6 +447,30 @@ func (w *world) block(blocked bool) {
 		return
 	}
 	w.oracle.tally.orders++
+}
+
+// attend has an operator look at what is wrong now and then: half of what nobody has seen
+// is acknowledged, and of the rest a quarter taken back.
+func (w *world) attend() {
+	w.after(w.between(time.Hour, 8*time.Hour), w.attend)
+	for _, id := range slices.Sorted(maps.Keys(w.hub.post.alarms)) {
+		a := w.hub.post.alarms[id]
+		ack := &messages.Ack{By: "operator", Reason: "seen", At: w.hub.read().Wall}
+		often := 0.5
+		if a.Ack != nil {
+			ack, often = nil, 0.25
+		}
+		if !a.Open() || !w.chance(often) {
+			continue
+		}
+		if ack == nil { // what is overdue is told in the very batch
+			w.oracle.acknowledged(id, false)
+		}
+		if w.hub.post.acknowledge(id, ack) {
+			w.note(-1, "%s of %s is acknowledged: %t", a.Type, a.HostID, ack != nil)
+			w.oracle.acknowledged(id, ack != nil)
+		}
+	}
 }
 
 // The hub's troubles: one after another, with the clock set at any time.

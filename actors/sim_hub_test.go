@@ -56,6 +56,7 @@ const (
 	foldsNothing               // no incident, however many fall silent
 	foldsEarly                 // three hosts of forty are one
 	outagesForgotten           // the contact that ends an outage writes none
+	acksForgotten              // that an alarm was acknowledged is not written
 	mutants
 )
 
@@ -63,7 +64,8 @@ func (m mutant) String() string {
 	return [...]string{"faithful", "ledger off, silence by the wall clock", "no grace after a gap", "duplicates count as contact",
 		"event and state in two writes", "timer not armed again", "silence since reported_at", "goodbye holds nothing",
 		"start tells what stands", "marked sent before it is", "outcome of a try not written",
-		"no grace for controllers", "alarms not written", "nothing is an incident", "three of forty are an incident", "no outage is written"}[m]
+		"no grace for controllers", "alarms not written", "nothing is an incident", "three of forty are an incident", "no outage is written",
+		"acknowledgement not written"}[m]
 }
 
 // modelHub is one hub: its machine, its disk, and what it has in memory.

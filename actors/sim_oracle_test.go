@@ -77,7 +77,7 @@ type problem struct {
 }
 
 type tally struct {
-	contacts, stales, downs, recoveries, repeats, olders, gaps, naps, kills, goodbyes, orders int
+	contacts, stales, downs, recoveries, repeats, olders, gaps, naps, kills, goodbyes, orders, acks int
 
 	deliveries, refusals, duplicates int // that were taken, that were not, and that came again
 }
@@ -94,6 +94,7 @@ func (t *tally) add(u tally) {
 	t.kills += u.kills
 	t.goodbyes += u.goodbyes
 	t.orders += u.orders
+	t.acks += u.acks
 	t.deliveries += u.deliveries
 	t.refusals += u.refusals
 	t.duplicates += u.duplicates

@@ -147,6 +147,9 @@ func (p *post) settle(b messages.Batch, f fate) {
 func (p *post) keep(b messages.Batch) {
 	p.numbers = p.given
 	for _, a := range b.Alarms {
+		if p.hub.mutant == acksForgotten {
+			a.Ack = nil
+		}
 		if delete(p.alarms, a.ID); p.hub.mutant != alarmsForgotten && (a.Open() || len(a.Pending) > 0) {
 			p.alarms[a.ID] = a
 		}
@@ -192,6 +195,23 @@ func (p *post) write(outcome *messages.Delivery) (durable bool) {
 	p.settle(b, f)
 	p.hub.endWrite(f)
 	return f == fateWritten
+}
+
+// acknowledge is an operator's order, or with nil takes one back; false when nobody is there
+// to take it, or it is not durable.
+func (p *post) acknowledge(id messages.IncidentID, ack *messages.Ack) (durable bool) {
+	if !p.hub.listens() || p.book.Ack([]messages.IncidentID{id}, ack, p.now()) == 0 {
+		return false
+	}
+	var b messages.Batch
+	p.cut(&b, nil)
+	f := p.hub.fate(ofOrders)
+	if durable = f == fateWritten || f == fateKilledAfter; durable {
+		p.hub.write(b)
+	}
+	p.settle(b, f)
+	p.hub.endWrite(f)
+	return durable
 }
 
 func (p *post) forward(ds []messages.Delivery) {

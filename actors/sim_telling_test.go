@@ -32,6 +32,7 @@ type outage struct {
 	gone   bool // the host was removed
 	folded bool // certainly a member of an incident
 	left   bool // named in the last message of one
+	acked  bool
 	heard  map[messages.RouteID][]messages.EventType
 }
 
@@ -51,6 +52,7 @@ type massOutage struct {
 	opened, closed time.Duration // of its events; true time. closed is never while it is open
 	heardBy        map[messages.RouteID]int
 	closedBy       map[messages.RouteID]bool
+	acked          bool
 }
 
 // herald is what the oracle knows of telling.
@@ -166,6 +168,21 @@ func (o *oracle) removed(host int) {
 	}
 }
 
+// acknowledged notes what an operator said of an alarm, durably. What is said of an incident
+// is said of its members, of whom the oracle knows too little: it forgets what it knew.
+func (o *oracle) acknowledged(id messages.IncidentID, acked bool) {
+	o.tally.acks++
+	if x := o.herald.outages[id]; x != nil {
+		x.acked = acked
+	}
+	if m := o.herald.masses[id]; m != nil {
+		m.acked = acked
+		for _, x := range o.herald.order {
+			x.acked = false
+		}
+	}
+}
+
 // decided judges a delivery that became durable, with the events of its batch.
 func (o *oracle) decided(d messages.Delivery, events []messages.Event) {
 	h := o.herald
@@ -228,8 +245,8 @@ func (x *outage) knows(r *receiver) bool {
 
 func (o *oracle) judgeTold(r *receiver, x *outage, e messages.Event, why messages.DeliveryReason) {
 	if why == messages.BecauseReminder {
-		if !x.knows(r) || x.ended {
-			o.blame(x.host, "false", "route %s is reminded of %s, which has ended (%t) or was not told", r.route.ID, e.Type, x.ended)
+		if !x.knows(r) || x.ended || x.acked {
+			o.blame(x.host, "false", "route %s is reminded of %s, which has ended (%t), was acknowledged (%t) or was not told", r.route.ID, e.Type, x.ended, x.acked)
 		}
 		return
 	}
@@ -284,8 +301,8 @@ func (o *oracle) massTold(e messages.Event) {
 func (o *oracle) judgeMass(r *receiver, m *massOutage, e messages.Event, why messages.DeliveryReason) {
 	switch {
 	case why == messages.BecauseReminder:
-		if m.heardBy[r.route.ID] == 0 || m.closed != never {
-			o.blame(-1, "false", "route %s is reminded of an incident", r.route.ID)
+		if m.heardBy[r.route.ID] == 0 || m.closed != never || m.acked {
+			o.blame(-1, "false", "route %s is reminded of an incident, which was acknowledged: %t", r.route.ID, m.acked)
 		}
 	case e.Type == messages.IncidentOpened:
 		m.heardBy[r.route.ID]++
