@@ -1,5 +1,5 @@
 // Package api is the hub's face to the network: it takes what agents report,
-// answers what operators ask, and shows the status page. What it asks of the
+// answers what operators ask, and serves the dashboard its pages. What it asks of the
 // hub is the interface Fleet; it knows no actor and no store.
 //
 // A request passes four gates, each cheap enough for a stranger to knock at:

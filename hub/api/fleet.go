@@ -234,7 +234,7 @@ type RouteAnswer struct {
 	DurationMS int64  `json:"duration_ms"`
 }
 
-// Health is the hub's own state, for /readyz, /metrics and the status page.
+// Health is the hub's own state, for /readyz, /metrics and the dashboard.
 type Health struct {
 	Ready          bool
 	Reason         string // why not ready, in one line

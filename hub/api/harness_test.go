@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"felhom.eu/hub/auth"
 	"felhom.eu/messages"
@@ -81,7 +82,7 @@ func testKeys() *auth.Keys {
 
 func newHub(t testing.TB, change ...func(*Config)) *hub {
 	t.Helper()
-	cfg := Config{Version: "test", ReadTimeout: time.Second}
+	cfg := Config{Version: "test", ReadTimeout: time.Second, StyleSheet: "/felhom.css?7", Pages: []Page{{Method: "GET", Path: "/", Serve: firstPage}}}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -93,6 +94,12 @@ func newHub(t testing.TB, change ...func(*Config)) *hub {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(h.http.CloseIdleConnections)
 	return h
+}
+
+// firstPage is a page of a dashboard, with what a form needs.
+func firstPage(ctx *fasthttp.RequestCtx, v Visit) {
+	ctx.SetContentType("text/html; charset=utf-8")
+	fmt.Fprintf(ctx, `<input name="csrf" value="%s">`, v.Who.CSRF)
 }
 
 // start serves a loopback listener until the test ends.

@@ -2,9 +2,7 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"strconv"
@@ -20,29 +18,15 @@ import (
 //go:embed login.html
 var loginHTML string
 
-var loginTemplate = template.Must(template.New("login").Funcs(template.FuncMap{
-	"stylesheet": func() string { return plainCSSPath },
-}).Parse(loginHTML))
-
-// plainCSSPath changes with the style sheet of the pages without script.
-var plainCSSPath = func() string {
-	sum := sha256.Sum256([]byte(statusCSS))
-	return "/plain.css?" + hex.EncodeToString(sum[:6])
-}()
-
-// plainCSS is the style of the sign-in and the status page.
-func (s *Server) plainCSS(ctx *fasthttp.RequestCtx, _ args) error {
-	ctx.Response.Header.SetContentType("text/css; charset=utf-8")
-	Immutable(ctx)
-	ctx.SetBodyString(statusCSS)
-	return nil
-}
+var loginTemplate = template.Must(template.New("login").Parse(loginHTML))
 
 // loginView is what the sign-in page shows.
 type loginView struct {
-	Token   string // of the link that led here
-	Name    string // as it was typed
-	Problem string
+	Token      string // of the link that led here
+	Name       string // as it was typed
+	Problem    string
+	StyleSheet string
+	Icon       string
 }
 
 // showLogin is the page to sign in on. A link leads here, too, and is used up by
@@ -53,6 +37,7 @@ func (s *Server) showLogin(ctx *fasthttp.RequestCtx, _ args) error {
 }
 
 func (s *Server) loginPage(ctx *fasthttp.RequestCtx, status int, v loginView) error {
+	v.StyleSheet, v.Icon = s.cfg.StyleSheet, s.cfg.Icon
 	var page bytes.Buffer
 	if err := loginTemplate.Execute(&page, v); err != nil {
 		return fmt.Errorf("sign-in page: %w", err)

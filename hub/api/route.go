@@ -143,13 +143,11 @@ var routes = []route{
 	{"GET", "/metrics", forAll, (*Server).metrics},
 	{"GET", "/api/v1/openapi.yaml", forAll, (*Server).openAPI},
 
-	{"GET", "/", forPages, (*Server).status},
 	{"GET", "/login", forGuests, (*Server).showLogin},
 	{"POST", "/login", forGuests, (*Server).login},
 	{"POST", "/logout", forSessions, (*Server).logout},
 	{"POST", "/logout-everywhere", forSessions, (*Server).logoutEverywhere},
 	{"POST", "/csp-report", forAll, (*Server).cspReport},
-	{"GET", "/plain.css", forAll, (*Server).plainCSS},
 }
 
 // table finds routes. Paths are compared byte by byte as they came: what a

@@ -33,7 +33,7 @@ const (
 
 // Config is what a Server must be told. The zero value of a field is its default.
 type Config struct {
-	Version      string // shown by /healthz, /metrics and the status page
+	Version      string // shown by /healthz, /metrics
 	MaxBodyBytes int    // of a report, inflated or not; default messages.MaxBodyBytes
 	// MaxConns bounds the open connections of each listener; the default is half
 	// of what the process may open.
@@ -54,6 +54,8 @@ type Config struct {
 	ReadTimeout  time.Duration // default 10 s
 	WriteTimeout time.Duration // default 10 s
 	Pages        []Page        // the dashboard's
+	StyleSheet   string        // path of the one that the sign-in page is to have, among Pages
+	Icon         string        // and of its icon
 	Closing      func()        // called when Shutdown begins, to end answers that have no end; may be nil
 	Deaf         func(bool)    // called when a listener cannot accept for want of descriptors or memory, and when all can again; may be nil
 

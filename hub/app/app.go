@@ -107,6 +107,7 @@ func (a *App) open(global messages.Secret) error {
 	keys.OnFirstUse(func(who auth.Principal, replaced messages.KeyHash) { go f.keyUsed(who, replaced) })
 	board := dashboard.New(f, dashboard.Config{Version: a.version, ExternalURL: a.cfg.ExternalURL, Access: a.sessions}, a.log.With().Str("component", "dashboard").Logger())
 	c := apiConfig(&a.cfg, a.version)
+	c.StyleSheet, c.Icon = dashboard.StyleSheet, dashboard.Icon
 	c.Pages, c.Closing, c.Sessions, c.Deaf = board.Pages(), board.Close, a.sessions, a.hub.Deaf
 	a.server = api.New(c, keys, f, a.log.With().Str("component", "api").Logger())
 	if err := a.listen(); err != nil {
@@ -201,7 +202,7 @@ func (a *App) URL() string {
 	return scheme + "://" + a.address.String()
 }
 
-// LoginLink is a link that signs its first user in to the status page.
+// LoginLink is a link that signs its first user in to the dashboard.
 func (a *App) LoginLink() string { return a.server.LoginLink() }
 
 // Stop ends the hub in the order that loses nothing: no new requests, those

@@ -271,6 +271,14 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
+// What the sign-in page, which is the server's, shares with the others: paths of Pages.
+var (
+	StyleSheet = assetPath("felhom.css")
+	Icon       = assetPath("icon.svg")
+)
+
+func assetPath(name string) string { return "/assets/" + assetVersion + "/" + name }
+
 // assetVersion is in the address of every asset, so that a browser may keep them for
 // ever and never keeps an old one.
 var assetVersion = func() string {

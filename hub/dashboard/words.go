@@ -13,7 +13,7 @@ import (
 
 // words are what templates may call. None of them marks anything as safe.
 var words = template.FuncMap{
-	"asset":     func(name string) string { return "/assets/" + assetVersion + "/" + name },
+	"asset":     assetPath,
 	"age":       age,
 	"ago":       ago,
 	"bytes":     bytesOf,

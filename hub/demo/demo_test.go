@@ -30,7 +30,7 @@ func TestDemoRunsAndLeavesNothing(t *testing.T) {
 	}
 	for _, want := range []string{
 		`48 made-up hosts and this machine \(this-machine-[0-9a-f]{8}\)`,
-		`status page: http://127\.0\.0\.1:\d+`,
+		`dashboard: +http://127\.0\.0\.1:\d+`,
 		`sign in: +http://127\.0\.0\.1:\d+/login\?token=`,
 		`[1-9]\d* reports accepted, `,
 		`all signatures valid`,

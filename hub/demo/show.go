@@ -93,7 +93,7 @@ func (s *show) loop(ctx context.Context, step func(context.Context) error) error
 
 // opening says where to look.
 func (s *show) opening() error {
-	return s.out.Line("felhom demo: %d made-up hosts and this machine (%s)\nstatus page: %s\nsign in:     %s",
+	return s.out.Line("felhom demo: %d made-up hosts and this machine (%s)\ndashboard:   %s\nsign in:     %s",
 		len(s.fleet.agents)-1, s.fleet.mine, s.hub.URL(), s.hub.LoginLink())
 }
 
@@ -197,7 +197,7 @@ func (s *show) screen(hosts []command.Host, now time.Time) string {
 	width, height := s.out.Size()
 	lines := []string{
 		s.out.Bold("Felhom demo") + "  " + s.counts(hosts),
-		"status page  " + s.hub.URL(),
+		"dashboard    " + s.hub.URL(),
 		"sign in      " + s.link,
 		"",
 	}

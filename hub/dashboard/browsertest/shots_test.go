@@ -101,6 +101,7 @@ func TestScreenshots(t *testing.T) {
 		{name: "deliveries", path: "/deliveries"},
 		{name: "silences", path: "/silences"},
 		{name: "settings", path: "/settings"},
+		{name: "sign-in", path: "/login"},
 	} {
 		b.shoot(page.name, page.path, page.before...)
 	}
