@@ -266,6 +266,13 @@ var RuleEvents = []EventType{
 // ControllerEvents are the types that the switch of controllers and deadlines tell.
 var ControllerEvents = []EventType{ControllerStale, ControllerDown, ControllerRecovered, DeadlineMissed, DeadlineMet}
 
+// EventTypes are all types of events that are kept, by name.
+var EventTypes = slices.Sorted(slices.Values(slices.Concat([]EventType{
+	HostStale, HostDown, HostRecovered, HostRebooted, ClockSkew, ClockMended, AgentOutdated, AgentUpdated,
+	HostCloned, CloneGone, HostFlapping, HostSettled, IncidentOpened, IncidentClosed,
+	RouteFailing, RouteRecovered, HubGap, Drill, DrillOver,
+}, RuleEvents, ControllerEvents)))
+
 // Severity orders event types for routes that filter by it.
 type Severity uint8
 

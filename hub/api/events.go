@@ -14,17 +14,8 @@ func parseEventID(s string) (messages.EventID, error) {
 	return messages.ParseULID[messages.EventID]("event_id", s)
 }
 
-// eventTypes are what a filter may name; a route_test is never stored.
-var eventTypes = slices.Concat([]messages.EventType{
-	messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted,
-	messages.ClockSkew, messages.ClockMended, messages.AgentOutdated, messages.AgentUpdated,
-	messages.HostCloned, messages.CloneGone, messages.HostFlapping, messages.HostSettled,
-	messages.IncidentOpened, messages.IncidentClosed,
-	messages.RouteFailing, messages.RouteRecovered, messages.HubGap, messages.Drill, messages.DrillOver,
-}, messages.RuleEvents, messages.ControllerEvents)
-
 func parseEventType(s string) (messages.EventType, error) {
-	if t := messages.EventType(s); slices.Contains(eventTypes, t) {
+	if t := messages.EventType(s); slices.Contains(messages.EventTypes, t) {
 		return t, nil
 	}
 	return "", messages.ErrBadID

@@ -30,19 +30,8 @@ type eventFilter struct {
 	Text, Customer, Host, Type, Severity string
 }
 
-// eventTypes are what the log can be filtered by, by name.
-var eventTypes = func() []messages.EventType {
-	types := []messages.EventType{
-		messages.HostStale, messages.HostDown, messages.HostRecovered, messages.HostRebooted, messages.ClockSkew, messages.HostCloned, messages.CloneGone,
-		messages.HostFlapping, messages.HostSettled, messages.RouteFailing, messages.RouteRecovered, messages.HubGap, messages.IncidentOpened, messages.IncidentClosed,
-	}
-	types = append(append(types, messages.RuleEvents...), messages.ControllerEvents...)
-	slices.Sort(types)
-	return slices.Compact(types)
-}()
-
 func (d *Dashboard) events(r *request) error {
-	p := &eventsPage{Types: eventTypes, First: true}
+	p := &eventsPage{Types: messages.EventTypes, First: true}
 	q, err := p.read(r)
 	if err != nil {
 		return err
@@ -79,7 +68,7 @@ func (p *eventsPage) read(r *request) (EventQuery, error) {
 	if r.viewer.customer != "" {
 		q.CustomerID = r.viewer.customer
 	}
-	if t := messages.EventType(arg("type")); slices.Contains(eventTypes, t) {
+	if t := messages.EventType(arg("type")); slices.Contains(messages.EventTypes, t) {
 		q.Type, p.Filter.Type = t, string(t)
 	}
 	severity, severe := messages.ParseSeverity(arg("severity"))
