@@ -140,6 +140,19 @@ func watcher(t *testing.T, b *board, scope messages.CustomerID, hosts ...int) *w
 	return w
 }
 
+// watched is a dashboard of ten hosts, with a viewer of those with these numbers who has
+// had the first patch.
+func watched(t *testing.T, hosts ...int) (*fakeHub, *Dashboard, *watching) {
+	t.Helper()
+	h := newFakeHub(10)
+	d := New(h, Config{}, zerolog.Nop())
+	get(d, "/")
+	w := watcher(t, d.board, "", hosts...)
+	d.board.beat(time.Now())
+	read(t, w)
+	return h, d, w
+}
+
 // read is the oldest patch that a viewer was sent.
 func read(t *testing.T, w *watching) (p patch) {
 	t.Helper()
@@ -239,12 +252,7 @@ func TestTooMuchNewsIsReadAnew(t *testing.T) {
 // read: the next patch tells the counts, and how every host is that is shown.
 func TestViewersAreToldAllAfterTooMuchNews(t *testing.T) {
 	for _, byLook := range []bool{false, true} {
-		h := newFakeHub(10)
-		d := New(h, Config{}, zerolog.Nop())
-		get(d, "/")
-		w := watcher(t, d.board, "", 4, 5)
-		d.board.beat(time.Now())
-		read(t, w)
+		h, d, w := watched(t, 4, 5)
 		h.hosts[4].Phase = messages.PhaseDown
 		h.tell(&messages.Batch{Hosts: []messages.HostState{h.hosts[4]}})
 		h.tell(&messages.Batch{Hosts: slices.Repeat([]messages.HostState{h.hosts[1]}, maxQueued)})
@@ -264,12 +272,7 @@ func TestViewersAreToldAllAfterTooMuchNews(t *testing.T) {
 
 // What somebody else's look took over between two ticks still stirs the viewers.
 func TestLookTakesNoNewsFromViewers(t *testing.T) {
-	h := newFakeHub(10)
-	d := New(h, Config{}, zerolog.Nop())
-	get(d, "/")
-	w := watcher(t, d.board, "", 4)
-	d.board.beat(time.Now())
-	read(t, w)
+	h, d, w := watched(t, 4)
 	h.tell(&messages.Batch{Hosts: []messages.HostState{stateOf(hostAt(4), messages.PhaseDown)}})
 	get(d, "/")
 	d.board.beat(time.Now())
@@ -280,12 +283,7 @@ func TestLookTakesNoNewsFromViewers(t *testing.T) {
 
 // While the store cannot be read, viewers are told nothing; when it can, all.
 func TestViewersWaitForTheStore(t *testing.T) {
-	h := newFakeHub(10)
-	d := New(h, Config{}, zerolog.Nop())
-	get(d, "/")
-	w := watcher(t, d.board, "", 4)
-	d.board.beat(time.Now())
-	read(t, w)
+	h, d, w := watched(t, 4)
 	h.tell(&messages.Batch{Hosts: slices.Repeat([]messages.HostState{h.hosts[1]}, maxQueued+1)})
 	h.broken = errors.New("the disk is gone")
 	if !d.board.beat(time.Now()) || len(w.news) != 0 {

@@ -155,30 +155,24 @@ func (b *browser) shoot(name, path string, before ...chromedp.Action) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	for _, theme := range []string{"light", "dark"} {
-		for width, height := range map[int64]int64{1440: 900, 390: 844} {
-			if theme == "dark" && width < 600 {
-				continue // nothing but the colours of the one and the places of the other
-			}
-			var png []byte
-			actions := []chromedp.Action{
-				emulation.SetDeviceMetricsOverride(width, height, 1, width < 600),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}),
-				chromedp.Navigate(b.base + path), chromedp.WaitReady("main"),
-			}
-			actions = append(actions, before...)
-			b.do(append(actions, painted, chromedp.CaptureScreenshot(&png))...)
-			if over := is[int64](b, "document.documentElement.scrollWidth") - width; over > 0 {
-				b.Errorf("%s is %d px wider than a screen of %d px", path, over, width)
-			}
-			size := "desk"
-			if width < 600 {
-				size = "phone"
-			}
-			file := filepath.Join(dir, strings.Join([]string{name, theme, size}, "-")+".png")
-			if err := os.WriteFile(file, png, 0o644); err != nil {
-				b.Fatal(err)
-			}
+	for _, look := range []struct {
+		theme, size   string
+		width, height int64
+	}{{"light", "desk", 1440, 900}, {"dark", "desk", 1440, 900}, {"light", "phone", 390, 844}} {
+		var png []byte
+		actions := []chromedp.Action{
+			emulation.SetDeviceMetricsOverride(look.width, look.height, 1, look.size == "phone"),
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.theme}}),
+			chromedp.Navigate(b.base + path), chromedp.WaitReady("main"),
+		}
+		actions = append(actions, before...)
+		b.do(append(actions, painted, chromedp.CaptureScreenshot(&png))...)
+		if over := is[int64](b, "document.documentElement.scrollWidth") - look.width; over > 0 {
+			b.Errorf("%s is %d px wider than a screen of %d px", path, over, look.width)
+		}
+		file := filepath.Join(dir, strings.Join([]string{name, look.theme, look.size}, "-")+".png")
+		if err := os.WriteFile(file, png, 0o644); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
