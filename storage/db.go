@@ -211,7 +211,7 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 	if err := db.roomFor(dir); err != nil {
 		return nil, err
 	}
-	if err := guard(dir, must, o); err != nil {
+	if err := guard(dir, must, o, db.log); err != nil {
 		return nil, err
 	}
 	b, err := badger.Open(o)

@@ -17,8 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const manifestName = "MANIFEST"
-
 // guard refuses a directory that Badger must not open, and mends what only a
 // kill leaves behind and Badger stumbles over. Badger deletes every table that
 // its MANIFEST does not name and calls that a start. After a kill that is right:
@@ -31,12 +29,15 @@ const manifestName = "MANIFEST"
 // together hold every version without a gap, after any kill; DESIGN.md has the
 // instants. must says that the directory holds something: that a start from
 // nothing, or without one of its logs, would be a loss.
-func guard(dir string, must bool, o badger.Options) error {
+//
+// What a failed disk leaves at the end of the MANIFEST is taken back when all that
+// it is about is certainly there, and log says so.
+func guard(dir string, must bool, o badger.Options, log Logger) error {
 	files, err := filesIn(dir)
 	if err != nil {
 		return err
 	}
-	m, err := replay(dir, o)
+	all, err := readManifest(dir, o)
 	if errors.Is(err, os.ErrNotExist) {
 		if must || files.hold() {
 			return refuse(dir, "the MANIFEST is missing")
@@ -49,8 +50,9 @@ func guard(dir string, must bool, o badger.Options) error {
 	if err != nil {
 		return refuse(dir, "the MANIFEST cannot be read ("+err.Error()+")")
 	}
-	named := slices.Collect(maps.Keys(m.Tables))
-	reach, err := checkTables(dir, named)
+	m, flushed := all.withoutFailed(files.there())
+	named := m.tables()
+	tables, err := checkTables(dir, slices.Collect(maps.Keys(named)))
 	if err != nil {
 		return err
 	}
@@ -58,12 +60,15 @@ func guard(dir string, must bool, o badger.Options) error {
 	if err != nil {
 		return err
 	}
-	reach, whole := goOn(logs, reach)
+	reach, whole := goOn(logs, tables)
+	if flushed && (!whole || reach == tables) {
+		return refuse(dir, "the MANIFEST names a table that is missing, and so is the log that it was made of")
+	}
 	if !whole && must {
 		return refuse(dir, fmt.Sprintf("a log is missing or empty that held what follows version %d", reach))
 	}
 	for _, id := range files.tables {
-		if slices.Contains(named, id) {
+		if named[id] {
 			continue
 		}
 		v, err := checkTable(table.NewFilename(id, dir))
@@ -73,6 +78,12 @@ func guard(dir string, must bool, o badger.Options) error {
 		if v > reach {
 			return refuse(dir, fmt.Sprintf("the MANIFEST lost its end: it does not name table %d", id))
 		}
+	}
+	if failed := len(all.sets) - len(m.sets); failed > 0 {
+		if err := m.cut(); err != nil {
+			return err
+		}
+		log.Warningf("%s: the last %d changes of the MANIFEST were taken back: the disk failed when Badger wrote them; nothing is lost", dir, failed)
 	}
 	return files.finish(logs)
 }
@@ -110,6 +121,15 @@ func filesIn(dir string) (f files, err error) {
 	return f, nil
 }
 
+// there is the tables by id.
+func (f files) there() map[uint64]bool {
+	there := map[uint64]bool{}
+	for _, id := range f.tables {
+		there[id] = true
+	}
+	return there
+}
+
 func (f files) hold() bool { return len(f.tables)+len(f.logs)+len(f.values) > 0 }
 
 // finish makes logs of no length empty logs: a header and nothing behind it.
@@ -145,18 +165,6 @@ func (f files) finish(logs []span) error {
 func refuse(dir, why string) error {
 	return fmt.Errorf("%s: %w: %s, and opening it would make the loss final; "+
 		"nothing was changed: keep a copy of the directory and restore the last backup", dir, ErrCorrupt, why)
-}
-
-// replay reads a MANIFEST as Badger does, which cuts a torn end off: what was
-// being added was not used yet.
-func replay(dir string, o badger.Options) (badger.Manifest, error) {
-	f, err := os.Open(filepath.Join(dir, manifestName))
-	if err != nil {
-		return badger.Manifest{}, err
-	}
-	defer f.Close()
-	m, _, err := badger.ReplayManifestFile(f, o.ExternalMagicVersion, o)
-	return m, err
 }
 
 // Lock takes a store's directory as a hub does, so that none can start in it
