@@ -7,16 +7,23 @@ cd "$(dirname "$0")/.."
 module=felhom.eu
 bad=0
 
+# One list for all questions: PACKAGE: DEPENDENCY DEPENDENCY...
+declare -A dependencies
+while IFS=: read -r package all; do
+	dependencies[$package]=$all
+done < <(go list -f '{{.ImportPath}}:{{range .Deps}} {{.}}{{end}}' ./...)
+
 # linked PACKAGE: what it links besides itself and the standard library.
-linked() {
-	go list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' "$1" | grep -vxF "$(go list "$1")" || true
-}
+linked() { tr ' ' '\n' <<<"${dependencies[$1]}" | grep '^[^/]*\.' || true; }
+
+# rooms_in ROOM: it and its sub-rooms, as ./ROOM/...
+rooms_in() { printf '%s\n' "${!dependencies[@]}" | sed -n "s|^$module/$1\$|./$1|p; s|^$module/$1/|./$1/|p" | sort; }
 
 # forbid PACKAGE REASON PATTERN...: PACKAGE links nothing that a pattern matches.
 forbid() {
 	local package=$1 reason=$2 found
 	shift 2
-	found=$(linked "$package" | grep -E "$(IFS='|'; echo "$*")" || true)
+	found=$(linked "$module${package#.}" | grep -E "$(IFS='|'; echo "$*")" || true)
 	if [ -n "$found" ]; then
 		bad=1
 		printf '%s links what it must not know (%s):\n' "$package" "$reason"
@@ -35,12 +42,12 @@ forbid ./messages "the language is the standard library's" .
 forbid ./storage "the memory knows no actors" $(rooms actors hub agent) "$fasthttp" "$hollywood" "$sqlite"
 forbid ./actors "the behaviour knows no disk and no wire" $(rooms storage hub agent) "$badger" "$fasthttp"
 
-for package in $(go list ./agent/... | sed "s|^$module|.|"); do
+for package in $(rooms_in agent); do
 	forbid "$package" "the agent is not the hub" $(rooms storage hub) "$badger" "$fasthttp"
 	[ "$package" = ./agent ] || forbid "$package" "only agent/run.go wires" $(rooms actors) "$hollywood"
 done
 
-for package in $(go list ./hub/... | sed "s|^$module|.|"); do
+for package in $(rooms_in hub); do
 	case $package in
 	./hub) forbid "$package" "only the demo's leaf clients cross over" $(rooms agent/config agent/api2 agent/proxmox agent/pbs agent/cloudflared) ;;
 	./hub/app) forbid "$package" "the hub is not the agent" $(rooms agent) ;;
@@ -50,5 +57,5 @@ for package in $(go list ./hub/... | sed "s|^$module|.|"); do
 	esac
 done
 
-[ $bad -eq 0 ] && echo "arrows: $(go list ./... | wc -l) packages point toward messages and never back"
+[ $bad -eq 0 ] && echo "arrows: ${#dependencies[@]} packages point toward messages and never back"
 exit $bad
