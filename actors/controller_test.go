@@ -58,18 +58,15 @@ func TestControllerGoesSilentAndReturns(t *testing.T) {
 }
 
 func TestControllersOwnIntervalScalesItsSwitch(t *testing.T) {
-	if raced {
-		t.Skip("days of seconds; shorter tests have the same goroutines")
-	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newScene(t)
 		w.start()
-		if err := w.control(messages.ControllerReport{ID: "web", IntervalSeconds: 86400}); err != nil {
+		if err := w.control(messages.ControllerReport{ID: "web", IntervalSeconds: 7200}); err != nil {
 			t.Fatal(err)
 		}
-		w.sleep(47 * time.Hour)
+		w.sleep(4*time.Hour - 10*time.Minute)
 		w.wantEvents()
-		w.sleep(2 * time.Hour)
+		w.sleep(20 * time.Minute)
 		w.wantEvents(messages.ControllerStale)
 		w.stop()
 	})

@@ -82,10 +82,14 @@ func TestRoomIsNotLeaked(t *testing.T) {
 		post(fmt.Sprintf("Content-Length: %d\r\n", len(bad)), bad),
 		post(fmt.Sprintf("Content-Length: %d\r\nContent-Encoding: gzip\r\n", len(large)), large),
 	}
+	each := 400
+	if testing.Short() {
+		each = 100
+	}
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			for n := range 400 {
+			for n := range each {
 				c, err := net.Dial("tcp", h.addr)
 				if err != nil {
 					t.Error(err)

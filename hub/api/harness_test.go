@@ -207,7 +207,7 @@ func (h *hub) raw(t testing.TB, text string) []reply {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}

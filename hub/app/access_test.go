@@ -54,12 +54,8 @@ type seen struct {
 // send asks for a page, and reads of one without an end what comes in a moment.
 func (b *browser) send(method, path string, form url.Values) seen {
 	b.Helper()
-	ctx := b.Context()
-	if path == "/live" {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 500*time.Millisecond)
-		defer cancel()
-	}
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, b.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		b.Fatal(err)
@@ -73,6 +69,9 @@ func (b *browser) send(method, path string, form url.Values) seen {
 		b.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer resp.Body.Close()
+	if path == "/live" {
+		defer time.AfterFunc(500*time.Millisecond, cancel).Stop()
+	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil && path != "/live" {
 		b.Fatal(err)
