@@ -90,12 +90,19 @@ func openReports(hosts []*load.Host) (open []load.Ack) {
 // back-off of a route that was always reachable.
 const drainTimeout = 3 * time.Minute
 
-// readTold reads every event and waits until no delivery is pending.
+// tellTimeout is what everything has to be told in: well above the group wait, which
+// begins anew while one host after the other turns.
+const tellTimeout = 30 * time.Second
+
+// readTold reads every event once no delivery is pending and no transition still waits
+// to be put into one; what is untold after tellTimeout stays so.
 func (k *killer) readTold(ctx context.Context) (t told, err error) {
-	if t.events, err = k.hub.Events(ctx); err != nil {
-		return t, err
-	}
+	begin := time.Now()
 	err = within(ctx, drainTimeout, "every delivery sent", func() (bool, error) {
+		var err error
+		if t.events, err = k.hub.Events(ctx); err != nil {
+			return false, err
+		}
 		if t.deliveries, err = k.hub.Deliveries(ctx); err != nil {
 			return false, err
 		}
@@ -104,9 +111,9 @@ func (k *killer) readTold(ctx context.Context) (t told, err error) {
 				return false, nil
 			}
 		}
-		return true, nil
+		t.got = k.hooks.All()
+		return t.untold() == 0 || time.Since(begin) > tellTimeout, nil
 	})
-	t.got = k.hooks.All()
 	return t, err
 }
 

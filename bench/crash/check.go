@@ -194,7 +194,6 @@ func (t *told) checkTransitions(c *rig.Checks, want expected) {
 // one delivery.
 func (t *told) checkNotifications(c *rig.Checks, kills int) {
 	bodies := map[string][]byte{}
-	tellers := map[messages.EventID]map[string]bool{}
 	var invalid []string
 	changed, again := 0, 0
 	for _, n := range t.got {
@@ -208,6 +207,25 @@ func (t *told) checkNotifications(c *rig.Checks, kills int) {
 			}
 		}
 		bodies[n.ID] = n.Body
+	}
+	tellers, doubled := t.tellers(), 0
+	for _, e := range t.events {
+		if len(tellers[e.ID]) > 1 {
+			doubled++
+		}
+	}
+	untold := t.untold()
+	c.Add(len(invalid) == 0, "every notification is signed", "%d received, %d invalid %.200v", len(t.got), len(invalid), invalid)
+	c.Add(untold == 0, "every transition was told", "%d deliveries received; %d transitions untold", len(bodies), untold)
+	c.Add(doubled == 0, "no event is in two deliveries", "%d are", doubled)
+	c.Add(changed == 0, "a delivery comes with one body", "%d came with another", changed)
+	c.Add(again <= kills, "at most one repeated delivery a kill", "%d repeated, %d kills", again, kills)
+}
+
+// tellers are the notifications that each event came in.
+func (t *told) tellers() map[messages.EventID]map[string]bool {
+	tellers := map[messages.EventID]map[string]bool{}
+	for _, n := range t.got {
 		for _, e := range n.Events {
 			if tellers[e.ID] == nil {
 				tellers[e.ID] = map[string]bool{}
@@ -215,20 +233,18 @@ func (t *told) checkNotifications(c *rig.Checks, kills int) {
 			tellers[e.ID][n.ID] = true
 		}
 	}
-	untold, doubled := 0, 0
+	return tellers
+}
+
+// untold is how many transitions neither came in a notification nor are spoken for.
+func (t *told) untold() (n int) {
+	tellers := t.tellers()
 	for _, e := range t.events {
 		if _, isTurn := turns[e.Type]; isTurn && len(tellers[e.ID]) == 0 && !t.spokenFor(e, tellers) {
-			untold++
-		}
-		if len(tellers[e.ID]) > 1 {
-			doubled++
+			n++
 		}
 	}
-	c.Add(len(invalid) == 0, "every notification is signed", "%d received, %d invalid %.200v", len(t.got), len(invalid), invalid)
-	c.Add(untold == 0, "every transition was told", "%d deliveries received; %d transitions untold", len(bodies), untold)
-	c.Add(doubled == 0, "no event is in two deliveries", "%d are", doubled)
-	c.Add(changed == 0, "a delivery comes with one body", "%d came with another", changed)
-	c.Add(again <= kills, "at most one repeated delivery a kill", "%d repeated, %d kills", again, kills)
+	return n
 }
 
 // checkOutbox: what the hub says it sent is what came.
