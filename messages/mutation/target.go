@@ -174,6 +174,10 @@ func (r *run) one(t *testing.T, i uint64, w *worker) {
 	if check(t, input) {
 		r.taken.Add(1)
 	}
+	if time.Since(began) > maxTook { // was it the input, or a machine that stalled?
+		began = time.Now()
+		check(t, input)
+	}
 }
 
 const corpusHead = "go test fuzz v1\n"
