@@ -34,7 +34,7 @@ func TestSimulatedFleets(t *testing.T) {
 	case testing.Short():
 		seeds = 10
 	default:
-		seeds = 100
+		seeds = 40
 	}
 	began := time.Now()
 	total, failed := simulate(t, uint64(seeds))
