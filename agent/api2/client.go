@@ -94,8 +94,9 @@ func Path(parts ...string) string {
 }
 
 // Get asks for path, which is escaped and below /api2/json, and returns the
-// answer's data. It waits for its turn, then at most timeout. Every error is an
-// *Error. After a 401 it answers from memory for AuthBackOff.
+// answer's data, without the secret if a server repeats it. It waits for its turn,
+// then at most timeout. Every error is an *Error. After a 401 it answers from memory
+// for AuthBackOff.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, timeout time.Duration) (json.RawMessage, error) {
 	op := "GET " + path
 	select {
@@ -114,6 +115,9 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, timeout
 		err.Detail = c.Scrub(err.Detail)
 		c.remember(err)
 		return nil, err
+	}
+	if c.Secret != "" {
+		data = bytes.ReplaceAll(data, []byte(c.Secret.Reveal()), []byte(c.Secret.String()))
 	}
 	return data, nil
 }
