@@ -8,10 +8,11 @@ module=felhom.eu
 bad=0
 
 # One list for all questions: PACKAGE: DEPENDENCY DEPENDENCY...
+list=$(go list -f '{{.ImportPath}}:{{range .Deps}} {{.}}{{end}}' ./...)
 declare -A dependencies
 while IFS=: read -r package all; do
 	dependencies[$package]=$all
-done < <(go list -f '{{.ImportPath}}:{{range .Deps}} {{.}}{{end}}' ./...)
+done <<<"$list"
 
 # linked PACKAGE: what it links besides itself and the standard library.
 linked() { tr ' ' '\n' <<<"${dependencies[$1]}" | grep '^[^/]*\.' || true; }

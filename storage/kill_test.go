@@ -106,21 +106,27 @@ func TestKillsInsideBadgerAreNoDamage(t *testing.T) {
 				must(t, leave(part, named[rel]))
 			}
 			for range 2 { // the first start leaves nothing behind that stops the second
-				db := openTest(t, dir)
-				if lost := db.Recovery().Lost; len(lost) > 0 {
-					t.Errorf("lost %v", lost)
-				}
-				f.verify(t, db)
-				if _, err := db.storeOf(f.last[f.hosts[0]].Day); err != nil { // as WriteBodies does
-					t.Error(err)
-				}
-				must(t, db.Close())
+				f.verifyWhole(t, openTest(t, dir))
 			}
 			if aside := asideIn(t, dir); len(aside) > 0 {
 				t.Errorf("moved aside: %v", aside)
 			}
 		})
 	}
+}
+
+// verifyWhole is verify for a store that was opened after a kill: it lost nothing, its
+// last day takes more, and it closes.
+func (f *fleet) verifyWhole(t *testing.T, db *DB) {
+	t.Helper()
+	if lost := db.Recovery().Lost; len(lost) > 0 {
+		t.Errorf("lost %v", lost)
+	}
+	f.verify(t, db)
+	if _, err := db.storeOf(f.last[f.hosts[0]].Day); err != nil { // as WriteBodies does
+		t.Error(err)
+	}
+	must(t, db.Close())
 }
 
 func putManifest(part string, b []byte) error {

@@ -74,14 +74,7 @@ func TestChangesThatFailedAreTakenBack(t *testing.T) {
 				o.Logger = &said
 				db, err := Open(dir, o)
 				must(t, err)
-				if lost := db.Recovery().Lost; len(lost) > 0 {
-					t.Errorf("lost %v", lost)
-				}
-				f.verify(t, db)
-				if _, err := db.storeOf(f.last[f.hosts[0]].Day); err != nil { // as WriteBodies does
-					t.Error(err)
-				}
-				must(t, db.Close())
+				f.verifyWhole(t, db)
 				if got, want := said.count("taken back"), 2*(1-start); got != want {
 					t.Errorf("start %d said so %d times, want %d", start+1, got, want)
 				}
