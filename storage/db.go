@@ -74,7 +74,7 @@ type DB struct {
 	o        Options
 	log      Logger
 	lock     io.Closer
-	state    *badger.DB
+	state    *synced
 	history  *history
 	marks    markKeeper
 	marksErr error // why there was nothing to compare with
@@ -182,7 +182,7 @@ func (db *DB) stateOptions(o badger.Options) badger.Options {
 // openDay opens a day's store. One that was begun and holds nothing is right: a
 // kill leaves such a directory, and a day may have been removed by hand. What it
 // lost is told when it is read.
-func (db *DB) openDay(dir string) (*badger.DB, error) {
+func (db *DB) openDay(dir string) (*synced, error) {
 	return db.openBadger(dir, false, func(o badger.Options) badger.Options {
 		o.MemTableSize = historyMemTable
 		o.ValueThreshold = historyThreshold
@@ -194,10 +194,10 @@ func (db *DB) openDay(dir string) (*badger.DB, error) {
 
 // openBadger opens one Badger the way all of ours are, behind its guard; must
 // is for that.
-func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badger.Options) (*badger.DB, error) {
+func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badger.Options) (*synced, error) {
 	o := adjust(badger.DefaultOptions(dir)).
 		WithLogger(badgerLog{db.log}).
-		WithSyncWrites(!db.o.UnsafeNoSync).
+		WithSyncWrites(false).      // synced does it
 		WithDetectConflicts(false). // one writer
 		WithCompression(options.None).
 		WithBlockCacheSize(0).                                // blocks are mapped as they are
@@ -225,7 +225,7 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil { // the names of what is new
 		return nil, errors.Join(fmt.Errorf("sync %s: %w", dir, err), b.Close())
 	}
-	return b, nil
+	return &synced{DB: b, off: db.o.UnsafeNoSync}, nil
 }
 
 // roomFor refuses to open or close a Badger when there is no room for what that

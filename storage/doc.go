@@ -5,7 +5,8 @@
 // secrets of agents: of an API key only its hash is kept.
 //
 // The idea to hold while reading: all durable change is a messages.Batch, and a
-// batch is written in two halves, each one transaction and one sync. First
+// batch is written in two halves, each one transaction and one wait for the disk
+// (synced.go; Badger's own syncs lose errors). First
 // WriteBodies puts the reports' bodies into the day's store; then WriteState
 // puts everything else, the pointers to these bodies among it. So a pointer
 // never leads to what a power cut could take. What the disk gives back is

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"felhom.eu/messages"
 )
 
@@ -30,7 +28,7 @@ const (
 // closed when nobody used them for a while.
 type history struct {
 	dir     string
-	open    func(dir string) (*badger.DB, error)
+	open    func(dir string) (*synced, error)
 	room    func(dir string) error // whether one may be closed now
 	log     Logger
 	mu      sync.Mutex
@@ -43,13 +41,13 @@ type history struct {
 type dayStore struct {
 	day    uint32
 	once   sync.Once
-	db     *badger.DB
+	db     *synced
 	err    error
 	users  int
 	usedAt time.Time
 }
 
-func newHistory(dir string, log Logger, open func(dir string) (*badger.DB, error), room func(dir string) error) *history {
+func newHistory(dir string, log Logger, open func(dir string) (*synced, error), room func(dir string) error) *history {
 	h := &history{dir: dir, open: open, room: room, log: log, days: map[uint32]*dayStore{}, dropped: map[uint32]uint64{}}
 	h.freed.L = &h.mu
 	return h

@@ -46,6 +46,13 @@ func scanOptions(prefix []byte) badger.IteratorOptions {
 // walk calls fn for every row of q. Key and value are Badger's memory, valid
 // until fn returns.
 func walk(txn *badger.Txn, q query, fn func(key, value []byte) error) error {
+	return walkItems(txn, q, func(item *badger.Item) error {
+		return item.Value(func(v []byte) error { return fn(item.Key(), v) })
+	})
+}
+
+// walkItems is walk for whoever does not need the values, or not all of them.
+func walkItems(txn *badger.Txn, q query, fn func(*badger.Item) error) error {
 	o := scanOptions(q.prefix)
 	o.Reverse = q.newestFirst
 	it := txn.NewIterator(o)
@@ -58,8 +65,7 @@ func walk(txn *badger.Txn, q query, fn func(key, value []byte) error) error {
 		}
 	}
 	for it.Seek(from); it.Valid(); it.Next() {
-		item := it.Item()
-		if err := item.Value(func(v []byte) error { return fn(item.Key(), v) }); err != nil {
+		if err := fn(it.Item()); err != nil {
 			return err
 		}
 	}

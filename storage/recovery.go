@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -150,8 +151,8 @@ func (db *DB) newestBlob(days []uint32) (batch uint64) {
 // newest is the last batch in a day's store; 0 when there is none.
 func (s *dayStore) newest() (batch uint64) {
 	_ = s.db.View(func(txn *badger.Txn) error {
-		return walk(txn, query{newestFirst: true, from: blobKey(1<<64 - 1)}, func(key, _ []byte) error {
-			batch = binary.BigEndian.Uint64(key)
+		return walkItems(txn, query{newestFirst: true, from: blobKey(1<<64 - 1)}, func(item *badger.Item) error {
+			batch = binary.BigEndian.Uint64(item.Key())
 			return errStop
 		})
 	})
@@ -166,10 +167,49 @@ func (db *DB) begin() error {
 	if err := db.finishDrops(); err != nil {
 		return err
 	}
+	if err := db.emptyUnfinished(); err != nil {
+		return err
+	}
 	if err := db.saveMarks(); err != nil {
 		return err
 	}
 	go db.housekeep()
+	return nil
+}
+
+// emptyUnfinished empties the newest batches when the end came before their state was
+// written. Nobody was told of them and nobody reads them; but after a power cut one
+// may be a key without its value, which looks like damage. On a full disk they stay.
+func (db *DB) emptyUnfinished() error {
+	days, err := db.history.list()
+	if err != nil || len(days) == 0 {
+		return err
+	}
+	s, err := db.history.acquire(days[len(days)-1], false)
+	if err != nil {
+		return nil // newestBlob told; the day is dealt with when it is used
+	}
+	defer db.history.release(s)
+	if left, err := db.o.space(db.dir); err != nil || left.free < db.reserve {
+		return err
+	}
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	var p packer
+	err = walkItems(txn, query{from: blobKey(db.meta.Batch + 1)}, func(item *badger.Item) error {
+		key := item.KeyCopy(nil)
+		v, err := p.pack(key, nil)
+		if err != nil {
+			return err
+		}
+		return txn.Set(key, bytes.Clone(v))
+	})
+	if err == nil {
+		err = s.db.commit(txn, blobHead)
+	}
+	if err != nil {
+		return fmt.Errorf("empty the unfinished batches of %s: %w", dayName(s.day), err)
+	}
 	return nil
 }
 
@@ -193,7 +233,7 @@ func (db *DB) recordLosses() error {
 	if err := w.put(metaKey, func(e *encoder) { e.meta(&db.meta) }); err != nil {
 		return err
 	}
-	if err := w.txn.Commit(); err != nil {
+	if err := db.state.commit(w.txn, w.largest); err != nil {
 		return fmt.Errorf("record losses: %w", err)
 	}
 	return nil
@@ -234,7 +274,7 @@ func (db *DB) finishDrop(day uint32, through uint64) error {
 	if err := w.put(dropKey(day), func(e *encoder) { e.uint(through) }); err != nil {
 		return err
 	}
-	if err := w.txn.Commit(); err != nil {
+	if err := db.state.commit(w.txn, w.largest); err != nil {
 		return db.fail(fmt.Errorf("record that %s was dropped: %w", dayName(day), err))
 	}
 	if err := os.Remove(aside); err != nil {

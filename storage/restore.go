@@ -195,7 +195,7 @@ func (re *restorer) trailer(v []byte) error {
 
 // bulk writes rows in transactions of about restoreChunk.
 type bulk struct {
-	db    *badger.DB
+	db    *synced
 	txn   *badger.Txn
 	bytes int
 }

@@ -77,7 +77,12 @@ func (db *DB) writeBlob(b *messages.Batch) error {
 	if len(v) > historyLogFile {
 		return fmt.Errorf("%w: %d bytes of reports, the limit is %d", ErrTooBig, len(v), historyLogFile)
 	}
-	return store.db.Update(func(txn *badger.Txn) error { return txn.Set(key, v) })
+	txn := store.db.NewTransaction(true)
+	defer txn.Discard()
+	if err := txn.Set(key, v); err != nil {
+		return err
+	}
+	return store.db.commit(txn, len(v))
 }
 
 // storeOf is the day's store, held until the day changes.
@@ -149,19 +154,20 @@ func (db *DB) apply(b *messages.Batch, m meta) (meta, error) {
 	if err := w.put(metaKey, func(e *encoder) { e.meta(&w.meta) }); err != nil {
 		return meta{}, err
 	}
-	return w.meta, w.txn.Commit()
+	return w.meta, db.state.commit(w.txn, w.largest)
 }
 
 // batchWriter is one batch on its way into one transaction.
 type batchWriter struct {
-	db     *DB
-	batch  *messages.Batch
-	again  bool // it is durable already
-	txn    *badger.Txn
-	before *badger.Txn // the state before the batch
-	enc    encoder     // holds the values until the commit
-	meta   meta
-	hosts  int64
+	db      *DB
+	batch   *messages.Batch
+	again   bool // it is durable already
+	txn     *badger.Txn
+	before  *badger.Txn // the state before the batch
+	enc     encoder     // holds the values until the commit
+	largest int         // of the values, in bytes
+	meta    meta
+	hosts   int64
 }
 
 // errBatch is an ErrOrder about what is in a batch.
@@ -279,7 +285,9 @@ func (w *batchWriter) deliveries(vs []messages.Delivery) error {
 }
 
 func (w *batchWriter) put(key []byte, fill func(*encoder)) error {
-	return w.written(key, w.txn.Set(key, w.enc.seal(key, fill)))
+	v := w.enc.seal(key, fill)
+	w.largest = max(w.largest, len(v))
+	return w.written(key, w.txn.Set(key, v))
 }
 
 // mark writes a row that says all by being there.

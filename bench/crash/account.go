@@ -37,7 +37,7 @@ func (k *killer) account(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told.check(&k.Checks, expected{cycles: k.cycles, sleepers: idSet(k.sleepers), kills: k.Rounds + k.startKills})
+	told.check(&k.Checks, expected{cycles: k.cycles, sleepers: idSet(k.sleepers), kills: k.Rounds + k.startKills, acks: k.acks, stale: staleAfter})
 	kept, err := readKept(ctx, &k.hub.Admin, everyone)
 	if err != nil {
 		return err

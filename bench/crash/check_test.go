@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"felhom.eu/bench/load"
 	"felhom.eu/bench/rig"
@@ -50,7 +51,8 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		"another incident":      {func(d *told) { d.events[2].IncidentID = "I2" }, "stale, down and recovered pair up by incident"},
 		"no incident":           {func(d *told) { d.events[0].IncidentID = "" }, "stale, down and recovered pair up by incident"},
 		"incident used again":   {func(d *told) { d.repeat() }, "stale, down and recovered pair up by incident"},
-		"alarm about the awake": {func(d *told) { d.accuse(loader) }, "who kept reporting was never alarmed about"},
+		"alarm about the awake": {func(d *told) { d.accuse(loader, time.Second) }, "who was heard was not alarmed about"},
+		"or at once":            {func(d *told) { d.accuse(loader, 0) }, "who was heard was not alarmed about"},
 		"bad signature":         {func(d *told) { d.got[0].Err = errors.New("bad") }, "every notification is signed"},
 		"untold":                {func(d *told) { d.got = d.got[:2] }, "every transition was told"},
 		"told in two":           {func(d *told) { d.got[2].Events = append(d.got[2].Events, d.events[0]) }, "no event is in two deliveries"},
@@ -66,7 +68,7 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			d := truth()
 			c.spoil(d)
 			var checks rig.Checks
-			d.check(&checks, expected{cycles: 1, sleepers: map[messages.HostID]bool{sleeper: true}, kills: 1})
+			d.check(&checks, expected{cycles: 1, sleepers: map[messages.HostID]bool{sleeper: true}, kills: 1, acks: heardOf, stale: 3 * time.Second})
 			expectFinding(t, checks, c.finds)
 		})
 	}
@@ -80,9 +82,13 @@ func (d *told) repeat() {
 	}
 }
 
-// accuse is a transition of a host that was never silent.
-func (d *told) accuse(id messages.HostID) {
-	d.events = append(d.events, messages.Event{ID: "10", Type: messages.HostStale, HostID: id, IncidentID: "I9"})
+// heardOf is when the loader was answered last.
+var heardOf = []load.Ack{{Host: load.NewHost(1, loader, ""), At: 1_780_928_409, AnsweredAt: time.Unix(1_780_928_410, 0)}}
+
+// accuse is a transition of a host, so long after the loader was answered.
+func (d *told) accuse(id messages.HostID, after time.Duration) {
+	at := heardOf[0].AnsweredAt.Add(after)
+	d.events = append(d.events, messages.Event{ID: "10", At: at, Type: messages.HostStale, HostID: id, IncidentID: "I9"})
 }
 
 func expectFinding(t *testing.T, checks rig.Checks, finds string) {

@@ -58,6 +58,10 @@ func failedWrite(ctx context.Context, s *scene) error {
 	return nil
 }
 
+// commitSync begins the error of a batch that could not be synced, here and in the
+// hub's log: nothing else is synced by this call.
+const commitSync = "fdatasync "
+
 // story is one short life of a hub and what it acknowledged.
 type story struct {
 	*scene
@@ -81,6 +85,9 @@ func (y *story) round(ctx context.Context, at, how int, seen map[string]int) err
 	defer y.hub.Kill()
 	if crashed(y.hub.Log.Since(0)) {
 		seen["crashes"]++
+	}
+	if strings.HasPrefix(y.saboteur.failed, commitSync) && !strings.Contains(y.hub.Log.Since(0), commitSync) {
+		return errors.New("a batch was acknowledged though it could not be synced")
 	}
 	for status := range y.statuses {
 		if status != 200 && status != 503 {

@@ -20,9 +20,11 @@ import (
 // happen while it is being killed. Grace is above the longest of the short
 // lives, so sleepers turn only in the long ones, where they are awaited.
 var shortThresholds = rig.Settings{
-	"STALE_SECONDS": "3", "DOWN_SECONDS": "6", "RESUME_GRACE_SECONDS": "1", "GROUP_WAIT_SECONDS": "1",
+	"STALE_SECONDS": strconv.Itoa(int(staleAfter.Seconds())), "DOWN_SECONDS": "6", "RESUME_GRACE_SECONDS": "1", "GROUP_WAIT_SECONDS": "1",
 	"ALLOW_PRIVATE_ROUTES": "true", "LOG_LEVEL": "warn",
 }
+
+const staleAfter = 3 * time.Second
 
 const (
 	loaderCount   = 48

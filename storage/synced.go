@@ -1,0 +1,127 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// synced is a Badger whose transactions are on stable storage when commit returns.
+//
+// Badger's own SyncWrites syncs the log of its values and that of its memtable one
+// after the other, whatever the transaction wrote; and when the disk does not take
+// the values it tells that to its log alone, and the transaction succeeds. Here
+// what was written is synced, both at once, and an error is one.
+type synced struct {
+	*badger.DB
+	off bool // nothing is synced
+
+	mu           sync.Mutex // one commit at a time: a log follows another only within one
+	logs, values tail
+}
+
+// commit makes a transaction durable; largest is the length of its largest value.
+// After an error of a sync nobody knows what is.
+//
+// The logs of a power cut may hold the one half without the other: a key whose value
+// is gone, or a value without its key. Nobody was told that either is there.
+func (s *synced) commit(txn *badger.Txn, largest int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.follow(); err != nil { // before: the first commit may fill a log
+		return err
+	}
+	if err := txn.Commit(); err != nil || s.off {
+		return err
+	}
+	if int64(largest) < s.Opts().ValueThreshold {
+		return s.logs.sync()
+	}
+	values := make(chan error, 1)
+	go func() { values <- s.values.sync() }()
+	err := s.logs.sync()
+	return errors.Join(err, <-values)
+}
+
+// follow opens the newest logs, once.
+func (s *synced) follow() error {
+	if s.off || s.logs.file != nil {
+		return nil
+	}
+	files, err := filesIn(s.Opts().Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.values.follow(files.values), s.logs.follow(files.logs))
+}
+
+// Close closes Badger and lets go of its logs.
+func (s *synced) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.DB.Close(), s.logs.close(), s.values.close())
+}
+
+// tail is the newest file of a log that Badger writes. Badger counts its files:
+// the next has the next number.
+type tail struct {
+	file *os.File
+	next string // where the next is going to be
+}
+
+func (t *tail) follow(paths []string) (err error) {
+	if len(paths) == 0 {
+		return errors.New("no log of Badger's is there")
+	}
+	return t.take(paths[len(paths)-1])
+}
+
+// take goes on to the file at path.
+func (t *tail) take(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("follow a log: %w", err)
+	}
+	_ = t.close()
+	t.file, t.next = f, after(path)
+	return nil
+}
+
+// after is the path of the log that follows the one at path.
+func after(path string) string {
+	dir, name := filepath.Split(path)
+	ext := filepath.Ext(name)
+	digits := strings.TrimSuffix(name, ext)
+	n, _ := strconv.ParseUint(digits, 10, 64) // filesIn lists nothing else
+	return filepath.Join(dir, fmt.Sprintf("%0*d%s", len(digits), n+1, ext))
+}
+
+// sync makes durable what was written to the log, in the files that came since the
+// last time, too.
+func (t *tail) sync() error {
+	for {
+		if err := fdatasync(t.file); err != nil {
+			return err
+		}
+		err := t.take(t.next)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *tail) close() error {
+	if t.file == nil {
+		return nil
+	}
+	return t.file.Close()
+}
