@@ -82,14 +82,14 @@ func (t *tail) follow(paths []string) (err error) {
 	return t.take(paths[len(paths)-1])
 }
 
-// take goes on to the file at path.
-func (t *tail) take(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
+// take goes on to the file at path. It lets go of the one before first, so that it
+// needs no more descriptors than there were.
+func (t *tail) take(path string) (err error) {
+	_ = t.close()
+	if t.file, err = os.Open(path); err != nil {
 		return fmt.Errorf("follow a log: %w", err)
 	}
-	_ = t.close()
-	t.file, t.next = f, after(path)
+	t.next = after(path)
 	return nil
 }
 
@@ -103,17 +103,16 @@ func after(path string) string {
 }
 
 // sync makes durable what was written to the log, in the files that came since the
-// last time, too.
+// last time, too. To look for those takes no descriptor: there may be none left.
 func (t *tail) sync() error {
 	for {
 		if err := fdatasync(t.file); err != nil {
 			return err
 		}
-		err := t.take(t.next)
-		if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(t.next); errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
-		if err != nil {
+		if err := t.take(t.next); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ func (f *figures) judge(c *rig.Checks) {
 		c.Add(w.Events >= w.Hosts && w.DurableSeconds <= floorWave, name("silence of many is durable"), "%d hosts, %d events, %.1f s; at most %.0f", w.Hosts, w.Events, w.DurableSeconds, floorWave)
 		c.Add((w.Told == w.Hosts || w.Mass > 0) && w.Twice == 0 && w.ToldSeconds <= floorWave, name("and told"), "%d hosts by name and %d by an incident, %d of them twice, in %d messages of at most %d bytes, %.1f s; at most %.0f",
 			w.Told, w.Mass, w.Twice, w.Messages, w.LargestBytes, w.ToldSeconds, floorWave)
-		c.Add(w.GrowthBytes <= floorGrowth, name("memory in the wave"), "%s more at the peak; at most %s", rig.MiB(w.GrowthBytes), rig.MiB(floorGrowth))
+		c.Add(w.GrowthBytes <= floorGrowth, name("memory in the wave"), "%s more at the peak; at most %s. With the mapped files of the store %s", rig.MiB(w.GrowthBytes), rig.MiB(floorGrowth), rig.MiB(w.RSSGrowthBytes))
 	}
 }
 

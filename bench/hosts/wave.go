@@ -49,7 +49,10 @@ type wave struct {
 	Twice          int     `json:"twice"`           // of them told more than once
 	Messages       int     `json:"messages"`
 	LargestBytes   int     `json:"largest_message_bytes"`
-	GrowthBytes    int64   `json:"growth_bytes"` // of the highest RSS
+	GrowthBytes    int64   `json:"growth_bytes"`     // of the highest anonymous memory: what the machine cannot take back
+	RSSGrowthBytes int64   `json:"rss_growth_bytes"` // of the highest RSS, mapped files of the store among it
+
+	peak int64 // bytes of anonymous memory, the most that was seen
 }
 
 // silence restarts the hub with thresholds at which the wave is due soon, and
@@ -81,7 +84,7 @@ func silence(ctx context.Context, program, dir string, fill *rig.Fill) (*wave, e
 		return nil, err
 	}
 	time.Sleep(time.Until(due))
-	w := &wave{Hosts: fill.Silent}
+	w := &wave{Hosts: fill.Silent, peak: before.Anon}
 	if err := w.watch(ctx, h, hears, due); err != nil {
 		return nil, err
 	}
@@ -89,7 +92,8 @@ func silence(ctx context.Context, program, dir string, fill *rig.Fill) (*wave, e
 	if err != nil {
 		return nil, err
 	}
-	w.GrowthBytes = m.Peak - before.Peak
+	w.GrowthBytes = w.peak - before.Anon
+	w.RSSGrowthBytes = m.Peak - before.Peak
 	events, err := h.Metric(ctx, "felhom_events_total")
 	if err != nil {
 		return nil, err
@@ -106,7 +110,11 @@ func (w *wave) watch(ctx context.Context, h *rig.Hub, hears *receiver, due time.
 	ctx, cancel := context.WithDeadline(ctx, due.Add(waveEnds))
 	defer cancel()
 	until := func(seconds *float64, done func() bool) error {
-		err := rig.Poll(ctx, 50*time.Millisecond, func() (bool, error) { return done(), nil })
+		err := rig.Poll(ctx, 50*time.Millisecond, func() (bool, error) {
+			m, err := h.Memory()
+			w.peak = max(w.peak, m.Anon)
+			return done(), err
+		})
 		*seconds = time.Since(due).Seconds()
 		if errors.Is(err, context.DeadlineExceeded) {
 			return nil
