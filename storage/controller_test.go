@@ -23,7 +23,7 @@ func TestControllersComeBackWhole(t *testing.T) {
 	for i := range 3 {
 		b := &messages.Batch{Sequence: uint64(i + 1), At: at.Add(time.Duration(i) * time.Second)}
 		b.Reports = []messages.StoredReport{{
-			ID: messages.ReportID(ulid(uint64(i))), Controller: name, ReceivedAt: b.At, Previous: ref, Figures: messages.UnknownFigures(),
+			ID: messages.ReportID(risingID(uint64(i))), Controller: name, ReceivedAt: b.At, Previous: ref, Figures: messages.UnknownFigures(),
 			Body: []byte{'0' + byte(i)},
 		}}
 		ref = messages.ReportRef{Day: b.Day(), Batch: b.Sequence}
@@ -43,10 +43,10 @@ func TestControllersComeBackWhole(t *testing.T) {
 		t.Errorf("behind the last: %+v, %v", got, err)
 	}
 	rows, next, err := db.ControllerReports(name, messages.ReportRef{}, 2)
-	if err != nil || len(rows) != 2 || rows[0].ID != messages.ReportID(ulid(2)) || next.Batch != 1 {
+	if err != nil || len(rows) != 2 || rows[0].ID != messages.ReportID(risingID(2)) || next.Batch != 1 {
 		t.Errorf("reports are %+v, %+v, %v", rows, next, err)
 	}
-	if body, err := db.ControllerReport(name, messages.ReportID(ulid(0))); err != nil || string(body) != "0" {
+	if body, err := db.ControllerReport(name, messages.ReportID(risingID(0))); err != nil || string(body) != "0" {
 		t.Errorf("the body is %q, %v", body, err)
 	}
 	if _, err := db.reportRow("acme-7f3a90c1", ref); !errors.Is(err, ErrCorrupt) {
@@ -78,7 +78,7 @@ func TestControllerMustPointToItsOwnReport(t *testing.T) {
 	db := openTest(t, t.TempDir())
 	at := time.Unix(1_750_000_000, 0).UTC()
 	b := &messages.Batch{Sequence: 1, At: at, Reports: []messages.StoredReport{{
-		ID: messages.ReportID(ulid(1)), Controller: messages.ControllerName{CustomerID: "acme", ID: "a"}, Figures: messages.UnknownFigures(),
+		ID: messages.ReportID(risingID(1)), Controller: messages.ControllerName{CustomerID: "acme", ID: "a"}, Figures: messages.UnknownFigures(),
 	}}}
 	b.Controllers = []messages.ControllerState{{
 		ControllerName: messages.ControllerName{CustomerID: "acme", ID: "b"}, Last: messages.ReportRef{Day: b.Day(), Batch: 1},

@@ -22,7 +22,7 @@ func TestStoreIsTheSameAfterReopening(t *testing.T) {
 	db = openTest(t, dir)
 	r := db.Recovery()
 	if len(r.Lost) > 0 || r.BatchSequence != 11 || r.EventSequence != 10 || r.DeliverySequence != 10 ||
-		r.EventID != messages.EventID(ulid(10)) || r.Hosts != 20 || !r.BatchAt.Equal(f.at) {
+		r.EventID != messages.EventID(risingID(10)) || r.Hosts != 20 || !r.BatchAt.Equal(f.at) {
 		t.Errorf("recovery: %+v", r)
 	}
 	f.verify(t, db)

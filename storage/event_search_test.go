@@ -21,7 +21,7 @@ func TestEventsAreSearched(t *testing.T) {
 	for i := uint64(1); i <= n; {
 		b := f.empty()
 		for ; len(b.Events) < 4000 && i <= n; i++ {
-			e := messages.Event{ID: messages.EventID(ulid(i)), Sequence: i, Type: messages.HostDown, At: f.at, CustomerID: "acme", HostID: messages.HostID(fmt.Sprintf("acme-%08x", i%2)), Summary: "is down"}
+			e := messages.Event{ID: messages.EventID(risingID(i)), Sequence: i, Type: messages.HostDown, At: f.at, CustomerID: "acme", HostID: messages.HostID(fmt.Sprintf("acme-%08x", i%2)), Summary: "is down"}
 			if i%7000 == 3 {
 				e.Summary, e.IncidentID = "Web Server of ACME stopped", "incident"
 			}
@@ -67,7 +67,7 @@ func TestEventsAreSearched(t *testing.T) {
 			}
 		}
 	}
-	es, next, err := db.EventPage(EventFilter{}, messages.EventID(ulid(5)), 2)
+	es, next, err := db.EventPage(EventFilter{}, messages.EventID(risingID(5)), 2)
 	if err != nil || len(es) != 2 || es[0].Sequence != 6 || next != es[1].ID {
 		t.Errorf("a page in between: %v, next %s, %v", es, next, err)
 	}

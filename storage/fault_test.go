@@ -285,11 +285,11 @@ func audit(t *testing.T, db *DB, f *fleet) {
 		}
 	}
 	for n := uint64(1); n <= f.events; n++ {
-		e, err := db.Event(messages.EventID(ulid(n)))
+		e, err := db.Event(messages.EventID(risingID(n)))
 		if note("event", err) && e.Sequence != n {
 			t.Errorf("event %d is %+v", n, e)
 		}
-		d, err := db.Delivery(messages.DeliveryID(ulid(n)))
+		d, err := db.Delivery(messages.DeliveryID(risingID(n)))
 		if note("delivery", err) && d.Sequence != n {
 			t.Errorf("delivery %d is %+v", n, d)
 		}

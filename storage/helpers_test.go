@@ -49,8 +49,8 @@ func write(t testing.TB, db *DB, b *messages.Batch) {
 	}
 }
 
-// ulid is a well-formed id that rises with n.
-func ulid(n uint64) string { return fmt.Sprintf("01J%023d", n) }
+// risingID is a well-formed id that rises with n.
+func risingID(n uint64) string { return fmt.Sprintf("01J%023d", n) }
 
 // fleet makes batches the way a hub does: each host reports once a batch.
 type fleet struct {
@@ -98,7 +98,7 @@ func (f *fleet) report(bodyBytes int) *messages.Batch {
 	b := f.empty()
 	for i, id := range f.hosts {
 		f.reports++
-		rid := messages.ReportID(ulid(f.reports))
+		rid := messages.ReportID(risingID(f.reports))
 		body := fmt.Sprintf("report %d of %s ", f.reports, id)
 		for len(body) < bodyBytes {
 			body += fmt.Sprintf("%x ", uint64(len(body))*f.reports*0x9e3779b97f4a7c15)
@@ -122,10 +122,10 @@ func (f *fleet) report(bodyBytes int) *messages.Batch {
 func (f *fleet) tell(b *messages.Batch, id messages.HostID) {
 	f.events++
 	f.deliveries++
-	e := messages.Event{ID: messages.EventID(ulid(f.events)), Sequence: f.events, Type: messages.HostStale,
+	e := messages.Event{ID: messages.EventID(risingID(f.events)), Sequence: f.events, Type: messages.HostStale,
 		At: f.at, CustomerID: id.Customer(), HostID: id, Summary: "host fell silent"}
 	b.Events = append(b.Events, e)
-	b.Deliveries = append(b.Deliveries, messages.Delivery{ID: messages.DeliveryID(ulid(f.deliveries)), Sequence: f.deliveries,
+	b.Deliveries = append(b.Deliveries, messages.Delivery{ID: messages.DeliveryID(risingID(f.deliveries)), Sequence: f.deliveries,
 		RouteID: "R", CustomerID: id.Customer(), Events: []messages.EventID{e.ID}, State: messages.DeliveryPending, CreatedAt: f.at, DueAt: f.at})
 }
 
@@ -162,7 +162,7 @@ func (f *fleet) verify(t testing.TB, db *DB) {
 		t.Fatalf("%d events, %v; want %d", len(events), err, f.events)
 	}
 	for i, e := range events {
-		if e.Sequence != uint64(i+1) || e.ID != messages.EventID(ulid(e.Sequence)) {
+		if e.Sequence != uint64(i+1) || e.ID != messages.EventID(risingID(e.Sequence)) {
 			t.Errorf("event %d is %+v", i, e)
 		}
 	}

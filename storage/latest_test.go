@@ -18,7 +18,7 @@ func TestLatestEventsPageBackwards(t *testing.T) {
 		if i%3 == 0 {
 			host = "acme-00000002"
 		}
-		b.Events = append(b.Events, messages.Event{ID: messages.EventID(ulid(i + 1)), Sequence: i + 1, Type: messages.HostStale, At: start, CustomerID: "acme", HostID: host})
+		b.Events = append(b.Events, messages.Event{ID: messages.EventID(risingID(i + 1)), Sequence: i + 1, Type: messages.HostStale, At: start, CustomerID: "acme", HostID: host})
 	}
 	write(t, db, b)
 	odd := func(e *messages.Event) bool { return e.Sequence%2 == 1 }

@@ -119,7 +119,7 @@ func lifeBatch(n uint64) *messages.Batch {
 		b.Reports = append(b.Reports, s)
 		b.Hosts = append(b.Hosts, messages.HostState{ID: id, Phase: messages.PhaseOK, Last: lifeRef(n, i)})
 	}
-	b.Events = []messages.Event{{ID: messages.EventID(ulid(n)), Sequence: n, Type: messages.HostStale, At: at,
+	b.Events = []messages.Event{{ID: messages.EventID(risingID(n)), Sequence: n, Type: messages.HostStale, At: at,
 		CustomerID: "acme", HostID: "acme-00000001", Summary: strings.Repeat("silent ", 60)}}
 	b.Deliveries = []messages.Delivery{lifeDelivery(n, messages.DeliveryPending)}
 	if n > 1 {
@@ -129,7 +129,7 @@ func lifeBatch(n uint64) *messages.Batch {
 }
 
 func lifeReport(n uint64, i int) messages.ReportID {
-	return messages.ReportID(ulid(n*livesHosts + uint64(i)))
+	return messages.ReportID(risingID(n*livesHosts + uint64(i)))
 }
 
 func lifeRef(n uint64, i int) messages.ReportRef {
@@ -142,8 +142,8 @@ func lifeBody(n uint64, i int) []byte {
 }
 
 func lifeDelivery(n uint64, s messages.DeliveryState) messages.Delivery {
-	return messages.Delivery{ID: messages.DeliveryID(ulid(n)), Sequence: n, RouteID: "R", CustomerID: "acme",
-		Events: []messages.EventID{messages.EventID(ulid(n))}, State: s}
+	return messages.Delivery{ID: messages.DeliveryID(risingID(n)), Sequence: n, RouteID: "R", CustomerID: "acme",
+		Events: []messages.EventID{messages.EventID(risingID(n))}, State: s}
 }
 
 // lives is a store that is killed again and again, and what it said it did.

@@ -21,9 +21,9 @@ func manyAlarms(t testing.TB, n int) *DB {
 		b := f.empty()
 		for ; len(b.Alarms) < 5000 && i < n; i++ {
 			b.Alarms = append(b.Alarms, messages.Alarm{
-				ID: messages.IncidentID(ulid(uint64(i))), CustomerID: messages.CustomerID(fmt.Sprintf("customer-%d", i%10)),
+				ID: messages.IncidentID(risingID(uint64(i))), CustomerID: messages.CustomerID(fmt.Sprintf("customer-%d", i%10)),
 				HostID: messages.HostID(fmt.Sprintf("customer-%d-%08x", i%10, i)), Type: messages.HostDown, Severity: messages.Severity(i % 3),
-				Raised: messages.EventID(ulid(uint64(i))), Summary: "customer is down, silent for 1 h", OpenedAt: f.at, Told: []messages.EventType{messages.HostDown}, ToldAt: f.at,
+				Raised: messages.EventID(risingID(uint64(i))), Summary: "customer is down, silent for 1 h", OpenedAt: f.at, Told: []messages.EventType{messages.HostDown}, ToldAt: f.at,
 			})
 		}
 		write(t, db, b)
@@ -69,7 +69,7 @@ func TestAlarmsPageByPage(t *testing.T) {
 		}
 	}
 	rows, _, err := db.Alarms(AlarmFilter{}, "01J00000000000000000000000Z", 1) // one that is gone
-	if err != nil || len(rows) != 1 || rows[0].ID != messages.IncidentID(ulid(0)) {
+	if err != nil || len(rows) != 1 || rows[0].ID != messages.IncidentID(risingID(0)) {
 		t.Errorf("behind one that is gone: %v, %v", rows, err)
 	}
 }

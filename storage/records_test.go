@@ -36,12 +36,12 @@ var (
 	sampleToken = messages.EnrollToken{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAT", Hash: messages.KeyHash{7}, CustomerID: "acme", NodePattern: "pve*", Uses: 3, Site: "vienna",
 		CreatedAt: start, ExpiresAt: start.Add(time.Hour),
 		Enrolled: []messages.Enrollment{{Nonce: messages.KeyHash{8}, HostID: "acme-0000000a", Node: "pve1", At: start.Add(time.Minute)}}}
-	sampleEvent = messages.Event{ID: messages.EventID(ulid(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
+	sampleEvent = messages.Event{ID: messages.EventID(risingID(1)), Sequence: 1, Type: messages.HostDown, At: start, CustomerID: "acme", HostID: "acme-0000000a",
 		RouteID: "R", IncidentID: "I", Summary: "acme-0000000a is down", Detail: messages.EventDetail{LastContactAt: ptr(start), SilenceSeconds: -1,
 			DurationSeconds: 2, Planned: true, Reason: "r", LateSeconds: 3, SkewSeconds: -400, From: ptr(start.Add(1)), To: ptr(start.Add(2)),
 			GuestTotal: 4, GuestRunning: 5, Cloudflared: "inactive", Error: "e", Cause: messages.CauseCrash, Changes: []messages.Change{{What: "kernel", From: "a", To: "b"}, {What: "task"}}, Severity: messages.SeverityCritical, VMID: 101, Subject: "local",
 			Mass: &messages.Mass{Scope: messages.Scope{Kind: messages.ScopeCustomer, ID: "acme"}, Silent: 1, Down: 2, Recovered: 3, Total: 4, Hosts: []messages.HostID{"acme-0000000a"}}}}
-	sampleDelivery = messages.Delivery{ID: messages.DeliveryID(ulid(1)), Sequence: 1, RouteID: "R", CustomerID: "acme", Events: []messages.EventID{"a", "b"},
+	sampleDelivery = messages.Delivery{ID: messages.DeliveryID(risingID(1)), Sequence: 1, RouteID: "R", CustomerID: "acme", Events: []messages.EventID{"a", "b"},
 		State: messages.DeliveryDead, Sealed: true, CreatedAt: start, DueAt: start.Add(time.Minute), Attempts: 3, LastAttemptAt: start.Add(time.Hour),
 		LastStatus: 500, LastError: "no", SentAt: start.Add(time.Nanosecond), Reason: messages.BecauseReminder}
 	sampleAlarm = messages.Alarm{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CustomerID: "acme", HostID: "acme-0000000a", RouteID: "R", Site: "Győr", Type: messages.HostDown,
@@ -53,7 +53,7 @@ var (
 		CreatedAt: start, StartsAt: start.Add(1), EndsAt: start.Add(2), Schedule: "0 3 * * 0", TimeZone: "Europe/Budapest", DurationSeconds: 7200}
 	sampleGuest = messages.GuestRecord{HostID: "acme-0000000a", VMID: 100, Kind: "lxc", DisplayName: "web", Status: "running",
 		ControllerVersion: "2", FirstSeenAt: start, LastSeenAt: start.Add(1), APIKeyHash: &messages.KeyHash{4}, DesiredSpec: json.RawMessage(`{}`)}
-	sampleReport = messages.StoredReport{ID: messages.ReportID(ulid(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1), SentAt: start.Add(-5 * time.Second),
+	sampleReport = messages.StoredReport{ID: messages.ReportID(risingID(1)), HostID: "acme-0000000a", ReceivedAt: start, ReportedAt: start.Add(1), SentAt: start.Add(-5 * time.Second),
 		Previous: messages.ReportRef{Day: 1, Batch: 2, Entry: 3}, Older: true, Figures: sampleState.Figures, Body: []byte("{}")}
 )
 
@@ -418,7 +418,7 @@ func TestEventsPageByFilter(t *testing.T) {
 	f := newFleet(0)
 	b := f.empty()
 	for i := range 12 {
-		e := messages.Event{ID: messages.EventID(ulid(uint64(i + 1))), Sequence: uint64(i + 1), Type: messages.HostStale, At: start}
+		e := messages.Event{ID: messages.EventID(risingID(uint64(i + 1))), Sequence: uint64(i + 1), Type: messages.HostStale, At: start}
 		if i%2 == 0 {
 			e.CustomerID, e.HostID = "a", "a-00000001"
 		}
@@ -450,7 +450,7 @@ func TestEventsPageByFilter(t *testing.T) {
 	} {
 		after := messages.EventID("")
 		if c.after > 0 {
-			after = messages.EventID(ulid(c.after))
+			after = messages.EventID(risingID(c.after))
 		}
 		es, err := db.Events(c.f, after, c.limit)
 		got := []uint64{}
@@ -470,7 +470,7 @@ func TestDeliveriesFollowTheirState(t *testing.T) {
 	f := newFleet(0)
 	b := f.empty()
 	for i := range uint64(6) {
-		b.Deliveries = append(b.Deliveries, messages.Delivery{ID: messages.DeliveryID(ulid(100 - i)), Sequence: i + 1, State: messages.DeliveryPending})
+		b.Deliveries = append(b.Deliveries, messages.Delivery{ID: messages.DeliveryID(risingID(100 - i)), Sequence: i + 1, State: messages.DeliveryPending})
 	}
 	write(t, db, b)
 	sent, dead, retried := b.Deliveries[0], b.Deliveries[1], b.Deliveries[2]
@@ -506,7 +506,7 @@ func TestDeliveriesFollowTheirState(t *testing.T) {
 	} {
 		before := messages.DeliveryID("")
 		if c.before > 0 {
-			before = messages.DeliveryID(ulid(101 - c.before))
+			before = messages.DeliveryID(risingID(101 - c.before))
 		}
 		ds, err := db.Deliveries(DeliveryFilter{State: c.state}, before, c.limit)
 		got := []uint64{}

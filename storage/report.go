@@ -69,8 +69,7 @@ func notOurs(err error) error {
 	return err
 }
 
-// Report is one report's body as it was received, found by walking back from
-// the newest. Errors: ErrNotFound, ErrCorrupt.
+// Report is one report's body as it was received. Errors: ErrNotFound, ErrCorrupt.
 func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, error) {
 	s, err := db.HostState(id)
 	if err != nil {
@@ -80,6 +79,9 @@ func (db *DB) Report(id messages.HostID, report messages.ReportID) ([]byte, erro
 }
 
 func (db *DB) report(subject string, last messages.ReportRef, report messages.ReportID) ([]byte, error) {
+	if at, err := db.find(subject, report); err == nil {
+		return db.body(at)
+	}
 	for at := last; !at.IsZero(); {
 		row, err := db.reportRow(subject, at)
 		switch {

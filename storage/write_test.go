@@ -144,7 +144,7 @@ func TestContradictoryBatchIsRefused(t *testing.T) {
 		"a later batch":        func(b *messages.Batch) { b.Hosts[0].Last.Batch++ },
 		"event skipped":        func(b *messages.Batch) { b.Events[0].Sequence++ },
 		"event repeated":       func(b *messages.Batch) { b.Events[0].Sequence-- },
-		"event id falls":       func(b *messages.Batch) { b.Events[0].ID = messages.EventID(ulid(0)) },
+		"event id falls":       func(b *messages.Batch) { b.Events[0].ID = messages.EventID(risingID(0)) },
 		"delivery skipped":     func(b *messages.Batch) { b.Deliveries[0].Sequence++ },
 	} {
 		g := *f
@@ -186,7 +186,7 @@ func TestBatchTooBigIsRefused(t *testing.T) {
 	b := f.empty()
 	b.PutRoutes = make([]messages.Route, 20000)
 	for i := range b.PutRoutes {
-		b.PutRoutes[i] = messages.Route{ID: messages.RouteID(ulid(uint64(i))), URL: messages.Secret(strings.Repeat("u", 100))}
+		b.PutRoutes[i] = messages.Route{ID: messages.RouteID(risingID(uint64(i))), URL: messages.Secret(strings.Repeat("u", 100))}
 	}
 	if err := db.WriteBodies(b); err != nil {
 		t.Fatal(err)
