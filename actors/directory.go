@@ -55,19 +55,21 @@ func (d *directory) count() int {
 	return len(d.hosts)
 }
 
-// raise brings a host's actor to life, unless it lives.
-func (d *directory) raise(h *Host) {
+// raise brings hosts' actors to life, unless they live.
+func (d *directory) raise(hosts ...*Host) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.hosts[h.state.ID] != nil {
-		return
+	for _, h := range hosts {
+		if d.hosts[h.state.ID] != nil {
+			continue
+		}
+		d.hosts[h.state.ID] = h
+		d.hub.stats.phases[h.state.Phase].Add(1)
+		if h.state.Phase != messages.PhaseNew {
+			h.reports(true)
+		}
+		d.hub.engine.SpawnProc(h)
 	}
-	d.hosts[h.state.ID] = h
-	d.hub.stats.phases[h.state.Phase].Add(1)
-	if h.state.Phase != messages.PhaseNew {
-		h.reports(true)
-	}
-	d.hub.engine.SpawnProc(h)
 }
 
 func (d *directory) remove(id messages.HostID) {

@@ -22,7 +22,9 @@ type Memory interface {
 	HostState(id messages.HostID) (messages.HostState, error)
 	Host(id messages.HostID) (messages.Host, messages.HostState, error)
 	Controller(messages.ControllerName) (messages.ControllerState, error) // ErrNotFound
-	EachHost(func(messages.Host, messages.HostState) error) error
+	// EachHost reads the stored hosts from one on ("" is all) up to, not including,
+	// another ("" is no end).
+	EachHost(from, until messages.HostID, fn func(messages.Host, messages.HostState) error) error
 	// Standing is the zero value for a host that was never judged. ErrDamaged: then only
 	// the problems are in it that its alarms tell of.
 	Standing(id messages.HostID) (messages.Standing, error)
@@ -121,7 +123,7 @@ func NewHub(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		rules: cfg.Rules, engine: engine, store: cfg.Memory, keys: cfg.Keys, sender: cfg.Sender,
-		directory: &directory{hosts: make(map[messages.HostID]*Host)},
+		directory: &directory{hosts: make(map[messages.HostID]*Host, cfg.Past.Hosts)},
 		book:      newRuleBook(cfg.Past.Rules),
 		stats:     &Stats{},
 		recall:    newRecollection(),

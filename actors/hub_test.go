@@ -248,7 +248,7 @@ func (f *fakeStore) Host(id messages.HostID) (messages.Host, messages.HostState,
 	return f.hosts[id], s, err
 }
 
-func (f *fakeStore) EachHost(fn func(messages.Host, messages.HostState) error) error {
+func (f *fakeStore) EachHost(from, until messages.HostID, fn func(messages.Host, messages.HostState) error) error {
 	f.mu.Lock()
 	hosts, states, gate := maps.Clone(f.hosts), maps.Clone(f.states), f.gate
 	f.mu.Unlock()
@@ -256,6 +256,9 @@ func (f *fakeStore) EachHost(fn func(messages.Host, messages.HostState) error) e
 		<-gate
 	}
 	for id, h := range hosts {
+		if id < from || until != "" && id >= until {
+			continue
+		}
 		if err := fn(h, states[id]); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (o RemoveCustomer) decide(r *Registry) (*messages.Batch, func(*actor.Contex
 	switch {
 	case known == nil:
 		return nil, nil, ErrNotFound
-	case known.hosts > 0 || slices.ContainsFunc(r.routes, func(x messages.Route) bool { return x.CustomerID == o.ID }):
+	case known.hosts.Load() > 0 || slices.ContainsFunc(r.routes, func(x messages.Route) bool { return x.CustomerID == o.ID }):
 		return nil, nil, ErrInUse
 	}
 	return &messages.Batch{DelCustomers: []messages.CustomerID{o.ID}, DelTokens: o.Tokens}, func(*actor.Context) {
@@ -100,7 +100,7 @@ func (o AddHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), err
 			PutHosts: []messages.Host{o.Host}, PutKeys: []messages.Key{o.Key}, Hosts: []messages.HostState{state},
 		}, func(*actor.Context) {
 			h := r.newHost(o.Host, state)
-			h.entry.customer.hosts++
+			h.entry.customer.hosts.Add(1)
 			r.hub.directory.raise(h)
 			r.hub.keys.Put(o.Key)
 		}, nil
@@ -109,7 +109,7 @@ func (o AddHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), err
 func (o RemoveHost) decide(r *Registry) (*messages.Batch, func(*actor.Context), error) {
 	return &messages.Batch{DelHosts: []messages.HostID{o.ID}}, func(*actor.Context) {
 		if known := r.customers[o.ID.Customer()]; known != nil {
-			known.hosts--
+			known.hosts.Add(-1)
 		}
 		r.hub.keys.Forget(o.ID)
 		r.hub.book.change(messages.RuleSettings{HostID: o.ID})

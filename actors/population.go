@@ -3,7 +3,9 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/anthdm/hollywood/actor"
@@ -12,10 +14,10 @@ import (
 )
 
 // A hub accepts reports before every host's actor is up: a million take seconds.
-// They are raised in the order in which they are stored, and the one that reports
-// meanwhile at once, from the same rows. That a deadline passes while its host is
-// not up yet does no harm: silence is a difference of two readings of listening
-// time, so the actor finds it as long as it is, and tells what is due.
+// They are raised in parts, each in the order in which it is stored, and the one
+// that reports meanwhile at once, from the same rows. That a deadline passes while
+// its host is not up yet does no harm: silence is a difference of two readings of
+// listening time, so the actor finds it as long as it is, and tells what is due.
 //
 // Orders wait until all are up: what is stored changes by reports alone meanwhile.
 
@@ -28,28 +30,57 @@ var errStopping = errors.New("the hub stops")
 // populate raises every stored host. It runs beside the registry, which changes
 // nothing until it is told of the end.
 func (r *Registry) populate(engine *actor.Engine, self *actor.PID) {
-	began, d := time.Now(), r.hub.directory
-	err := r.hub.store.EachHost(func(h messages.Host, s messages.HostState) error {
-		if r.hub.stopping.Load() {
-			return errStopping
-		}
-		host := r.newHost(h, s)
-		host.entry.customer.hosts++
-		d.raise(host)
-		return nil
-	})
-	if err != nil {
+	began, parts := time.Now(), max(1, min(runtime.GOMAXPROCS(0), len(r.names)))
+	errs := make([]error, parts)
+	var all sync.WaitGroup
+	for i := range parts {
+		all.Go(func() { errs[i] = r.populatePart(r.border(i, parts), r.border(i+1, parts)) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
 		if !errors.Is(err, errStopping) {
 			r.hub.watch.fatal(fmt.Errorf("read hosts: %w", err))
 		}
 		return
 	}
 	r.finish()
-	r.log.Info().Int("hosts", d.count()).Dur("took_ms", time.Since(began)).Msg("every host's actor is up")
+	r.log.Info().Int("hosts", r.hub.directory.count()).Dur("took_ms", time.Since(began)).Msg("every host's actor is up")
 	engine.Send(self, populated{})
 	if r.up != nil {
 		r.up()
 	}
+}
+
+// raisedTogether is how many hosts a part of the fleet raises at a time: parts that
+// took turns for each host would wait for one another more than they work.
+const raisedTogether = 256
+
+// populatePart raises the hosts from one on up to, not including, another.
+func (r *Registry) populatePart(from, until messages.HostID) error {
+	d, hosts := r.hub.directory, make([]*Host, 0, raisedTogether)
+	err := r.hub.store.EachHost(from, until, func(h messages.Host, s messages.HostState) error {
+		if r.hub.stopping.Load() {
+			return errStopping
+		}
+		host := r.newHost(h, s)
+		host.entry.customer.hosts.Add(1)
+		if hosts = append(hosts, host); len(hosts) == cap(hosts) {
+			d.raise(hosts...)
+			hosts = hosts[:0]
+		}
+		return nil
+	})
+	d.raise(hosts...)
+	return err
+}
+
+// border is the host with which the i-th of so many parts of the fleet begins. Few
+// hosts have no key, so the names divide it evenly.
+func (r *Registry) border(i, parts int) messages.HostID {
+	if i == 0 || i == parts {
+		return ""
+	}
+	return r.names[i*len(r.names)/parts]
 }
 
 // finish ends the fetching; who is at it comes to an end before.

@@ -186,10 +186,11 @@ func TestStopWhileStarting(t *testing.T) {
 	})
 }
 
-// Hosts that report while they are being raised have one actor each, and no
-// report is lost between two. It is for the race detector, too.
+// Hosts that report while they are being raised, in several parts, have one actor
+// each, no report is lost between two, and each is counted once. It is for the race
+// detector, too.
 func TestReportsRaceWithTheStart(t *testing.T) {
-	const hosts, each = 50, 4
+	const hosts, each = 3 * raisedTogether, 4
 	w := newScene(t)
 	var ids []messages.HostID
 	for i := range hosts {
@@ -200,7 +201,10 @@ func TestReportsRaceWithTheStart(t *testing.T) {
 	slices.Sort(ids)
 	gate := make(chan struct{})
 	w.store.gate = gate
-	hub, err := NewHub(w.config())
+	cfg := w.config()
+	cfg.Names = slices.Clone(ids[hosts/5:]) // the others have no key
+	cfg.MaxInside = hosts
+	hub, err := NewHub(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,12 +231,21 @@ func TestReportsRaceWithTheStart(t *testing.T) {
 	if got := hub.Stats().Hosts(); got != [4]int{messages.PhaseOK: hosts} {
 		t.Errorf("%v hosts by phase, want %d ok", got, hosts)
 	}
-	if err := hub.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
 	for _, id := range ids {
 		if s := w.store.states[id]; s.Sequence != each || s.Seen != 1<<each-1 {
 			t.Errorf("%s: sequence %d, seen %b", id, s.Sequence, s.Seen)
 		}
+		if err := hub.Order(t.Context(), RemoveCustomer{ID: "acme"}); !errors.Is(err, ErrInUse) {
+			t.Fatalf("remove a customer that has %s: %v, want %v", id, err, ErrInUse)
+		}
+		if err := hub.Order(t.Context(), RemoveHost{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hub.Order(t.Context(), RemoveCustomer{ID: "acme"}); err != nil {
+		t.Errorf("remove a customer without hosts: %v", err)
+	}
+	if err := hub.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ type customerEntry struct {
 	blocked   atomic.Bool
 	gone      atomic.Bool  // removed; its controllers and deadlines go, too
 	reporting atomic.Int32 // hosts that ever did
-	hosts     int          // of the registry only
+	hosts     atomic.Int32 // stored ones
 }
 
 // order is a change that an operator asks of the registry. decide says what to

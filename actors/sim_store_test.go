@@ -175,7 +175,7 @@ func (s *simStore) compare() {
 	h.acme = acme
 
 	states := map[messages.HostID]messages.HostState{}
-	s.must("read hosts", s.db.EachHost(func(host messages.Host, state messages.HostState) error {
+	s.must("read hosts", s.db.EachHost("", "", func(host messages.Host, state messages.HostState) error {
 		states[host.ID] = state
 		return nil
 	}))

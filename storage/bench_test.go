@@ -107,7 +107,7 @@ func BenchmarkEachHost(b *testing.B) {
 	}
 	for b.Loop() {
 		n := 0
-		err := db.EachHost(func(messages.Host, messages.HostState) error { n++; return nil })
+		err := db.EachHost("", "", func(messages.Host, messages.HostState) error { n++; return nil })
 		if err != nil || n != hosts {
 			b.Fatal(n, err)
 		}

@@ -200,7 +200,7 @@ func (c *checker) follows(kind LossKind, last *uint64, n uint64, err error) erro
 // there.
 func (c *checker) hosts() error {
 	n := uint64(0)
-	err := c.db.EachHost(func(h messages.Host, s messages.HostState) error {
+	err := c.db.EachHost("", "", func(h messages.Host, s messages.HostState) error {
 		n++
 		_, _, err := c.db.Reports(h.ID, messages.ReportRef{}, 2)
 		return c.note(err)

@@ -133,7 +133,7 @@ func (f *fleet) tell(b *messages.Batch, id messages.HostID) {
 func (f *fleet) verify(t testing.TB, db *DB) {
 	t.Helper()
 	hosts := 0
-	err := db.EachHost(func(h messages.Host, s messages.HostState) error {
+	err := db.EachHost("", "", func(h messages.Host, s messages.HostState) error {
 		hosts++
 		if h.CustomerID != "acme" || s.ID != h.ID || s.Last != f.last[h.ID] {
 			t.Errorf("host %+v with state %+v, wanted last %v", h, s, f.last[h.ID])

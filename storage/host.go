@@ -83,7 +83,11 @@ func (db *DB) Hosts(f HostFilter, after messages.HostID, limit int) ([]HostRow, 
 		return db.hostsIn(*f.Phase, prefix, f, after, limit)
 	}
 	var rows []HostRow
-	err := db.joinHosts(prefix, after, func(h messages.Host, s messages.HostState) error {
+	from := messages.HostID("")
+	if after != "" {
+		from = after + "\x00"
+	}
+	err := db.joinHosts(prefix, from, func(h messages.Host, s messages.HostState) error {
 		if r := (HostRow{h, s}); f.match(&r) {
 			rows = append(rows, r)
 		}
@@ -131,22 +135,25 @@ func (db *DB) hostsIn(p messages.Phase, prefix string, f HostFilter, after messa
 	return rows, err
 }
 
-// EachHost calls fn for every host with its state in the order of their ids,
-// until fn fails. A million take about a second.
-func (db *DB) EachHost(fn func(messages.Host, messages.HostState) error) error {
-	return db.joinHosts("", "", fn)
+// EachHost calls fn for the hosts from one on ("" is all) up to, not including,
+// another ("" is no end), each with its state, in the order of their ids, until fn
+// fails.
+func (db *DB) EachHost(from, until messages.HostID, fn func(messages.Host, messages.HostState) error) error {
+	return db.joinHosts("", from, func(h messages.Host, s messages.HostState) error {
+		if until != "" && h.ID >= until {
+			return errStop
+		}
+		return fn(h, s)
+	})
 }
 
-// joinHosts walks hosts and states side by side: both sort by host id. A host
-// always has a state; a state without host is left over and passed by.
-func (db *DB) joinHosts(prefix string, after messages.HostID, fn func(messages.Host, messages.HostState) error) error {
+// joinHosts walks hosts and states side by side, from one on: both sort by host
+// id. A host always has a state; a state without host is left over and passed by.
+func (db *DB) joinHosts(prefix string, from messages.HostID, fn func(messages.Host, messages.HostState) error) error {
 	return db.view(func(txn *badger.Txn) error {
 		states := txn.NewIterator(scanOptions(textKey(prefixState, prefix)))
 		defer states.Close()
-		from := messages.HostID(prefix)
-		if after >= from && after != "" {
-			from = after + "\x00"
-		}
+		from := max(from, messages.HostID(prefix))
 		states.Seek(textKey(prefixState, from))
 		words := &decoder{words: map[string]string{}}
 		q := query{prefix: textKey(prefixHost, prefix), from: textKey(prefixHost, from)}

@@ -398,6 +398,25 @@ func TestHostsPageByCustomerAndPhase(t *testing.T) {
 			t.Errorf("%+v after %q limit %d: %s, %v; want %s", c.f, c.after, c.limit, got, err, c.want)
 		}
 	}
+	for _, c := range []struct {
+		from, until messages.HostID
+		want        string
+	}{
+		{"", "", "[a-00000001 a-00000002 a-b-00000001 a-b-00000002 b-00000001]"},
+		{"", "a-00000002", "[a-00000001]"},
+		{"a-00000002", "a-b-00000001", "[a-00000002]"},
+		{"a-b-00000001", "", "[a-b-00000001 a-b-00000002 b-00000001]"},
+		{"b", "b", "[]"},
+	} {
+		ids := []messages.HostID{}
+		err := db.EachHost(c.from, c.until, func(h messages.Host, s messages.HostState) error {
+			ids = append(ids, s.ID)
+			return nil
+		})
+		if got := fmt.Sprint(ids); err != nil || got != c.want {
+			t.Errorf("from %q until %q: %s, %v; want %s", c.from, c.until, got, err, c.want)
+		}
+	}
 }
 
 // A host without its state is a loss, not a host that was never heard.
@@ -406,7 +425,7 @@ func TestMissingStateIsCorrupt(t *testing.T) {
 	f := newFleet(2)
 	write(t, db, f.mint())
 	raw(t, db, textKey(prefixState, f.hosts[1]), nil)
-	err := db.EachHost(func(messages.Host, messages.HostState) error { return nil })
+	err := db.EachHost("", "", func(messages.Host, messages.HostState) error { return nil })
 	if !errors.Is(err, ErrCorrupt) {
 		t.Errorf("each host: %v", err)
 	}

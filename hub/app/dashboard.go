@@ -12,7 +12,7 @@ var _ dashboard.Hub = (*fleet)(nil)
 
 // EachHost implements dashboard.Hub.
 func (f *fleet) EachHost(fn func(messages.Host, messages.HostState) error) error {
-	return f.db.EachHost(fn)
+	return f.db.EachHost("", "", fn)
 }
 
 // Watch implements dashboard.Hub.

@@ -115,7 +115,7 @@ func (p *player) prepare(o *actors.ReplayOptions) (err error) {
 
 func (p *player) readHosts(o *actors.ReplayOptions) error {
 	p.hosts = make(map[messages.HostID]messages.Host)
-	err := p.db.EachHost(func(h messages.Host, _ messages.HostState) error {
+	err := p.db.EachHost("", "", func(h messages.Host, _ messages.HostState) error {
 		if p.q.HostID != "" && p.q.HostID != h.ID || p.q.CustomerID != "" && p.q.CustomerID != h.CustomerID {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ type pastWorld struct {
 	rules actors.Rules
 	tape  *tape
 	hub   *actors.Hub
-	wall  time.Duration // how far the hub's wall clock is off
+	wall  atomic.Int64 // how far the hub's wall clock is off, nanoseconds
 	hosts []*pastHost
 }
 
@@ -81,7 +82,9 @@ func newPastWorld(t *testing.T, seed uint64, hosts int, r actors.Rules, settings
 	return w
 }
 
-func (w *pastWorld) now() time.Time { return time.Now().Add(w.wall) }
+func (w *pastWorld) now() time.Time { return time.Now().Add(w.offset()) }
+
+func (w *pastWorld) offset() time.Duration { return time.Duration(w.wall.Load()) }
 
 func (w *pastWorld) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(w.rand.Int64N(int64(b-a)+1))
@@ -111,7 +114,7 @@ func (w *pastWorld) start() {
 		Rules: w.rules, Version: "0.4.0", GroupWait: 30 * time.Second, RetentionDays: 90, MaxInside: 100,
 		Read: func() actors.Instant {
 			i := read()
-			i.Wall = i.Wall.Add(w.wall)
+			i.Wall = i.Wall.Add(w.offset())
 			return i
 		},
 		Memory: w.tape, Keys: index{&auth.Keys{}}, Sender: toldToAll{}, Past: w.tape.past, Log: zerolog.Nop(),
@@ -165,7 +168,7 @@ func (w *pastWorld) troubleHub() {
 		time.Sleep(w.between(time.Second, 20*time.Minute))
 		w.hub.Open()
 	default:
-		w.wall += w.between(-10*time.Minute, 20*time.Minute)
+		w.wall.Add(int64(w.between(-10*time.Minute, 20*time.Minute)))
 	}
 	synctest.Wait()
 }
@@ -272,7 +275,7 @@ func livePast(t *testing.T, seed uint64, hosts int, lasts time.Duration, r actor
 		w := newPastWorld(t, seed, hosts, r, settings...)
 		l.since = w.now().Add(-time.Hour)
 		w.live(lasts)
-		w.wall = max(w.wall, 0)
+		w.wall.Store(max(w.wall.Load(), 0))
 		l.ends = w.now()
 		w.stop()
 		l.events = w.tape.events()

@@ -118,10 +118,13 @@ func (p *tape) Host(id messages.HostID) (messages.Host, messages.HostState, erro
 	return p.hosts[id], p.states[id], nil
 }
 
-func (p *tape) EachHost(fn func(messages.Host, messages.HostState) error) error {
+func (p *tape) EachHost(from, until messages.HostID, fn func(messages.Host, messages.HostState) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, h := range p.hosts {
+		if id < from || until != "" && id >= until {
+			continue
+		}
 		if err := fn(h, p.states[id]); err != nil {
 			return err
 		}
