@@ -27,7 +27,7 @@ const (
 	floorWave      = 60.0 // until all transitions are durable and told
 	floorPage      = 1.0  // to answer any question of an operator's about hosts
 	floorFill      = 120.0
-	floorGrowth    = 1 << 30 // bytes of anonymous memory in the wave
+	floorGrowth    = 3 << 29 // bytes of anonymous memory in the wave: a third of them lives, alarms and what is on its way to the disk
 	judgedFrom     = 100_000 // hosts: fewer are less than what memory varies by anyway
 )
 
