@@ -195,8 +195,9 @@ func (db *DB) openDay(dir string) (*synced, error) {
 // openBadger opens one Badger the way all of ours are, behind its guard; must
 // is for that.
 func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badger.Options) (*synced, error) {
+	t := &torn{happened: make(chan struct{}), tell: db.fail}
 	o := adjust(badger.DefaultOptions(dir)).
-		WithLogger(badgerLog{db.log}).
+		WithLogger(badgerLog{db.log, t}).
 		WithSyncWrites(false).      // synced does it
 		WithDetectConflicts(false). // one writer
 		WithCompression(options.None).
@@ -225,7 +226,7 @@ func (db *DB) openBadger(dir string, must bool, adjust func(badger.Options) badg
 	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil { // the names of what is new
 		return nil, errors.Join(fmt.Errorf("sync %s: %w", dir, err), b.Close())
 	}
-	return &synced{DB: b, off: db.o.UnsafeNoSync}, nil
+	return &synced{DB: b, off: db.o.UnsafeNoSync, torn: t}, nil
 }
 
 // roomFor refuses to open or close a Badger when there is no room for what that

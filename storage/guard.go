@@ -226,10 +226,24 @@ func environmental(err error) bool {
 }
 
 // badgerLog passes Badger's log on.
-type badgerLog struct{ to Logger }
+type badgerLog struct {
+	to   Logger
+	torn *torn
+}
 
-func (l badgerLog) Errorf(f string, args ...any)   { l.to.Errorf("badger: %s", oneLine(f, args)) }
-func (l badgerLog) Warningf(f string, args ...any) { l.to.Warningf("badger: %s", oneLine(f, args)) }
+// Errorf implements badger.Logger.
+func (l badgerLog) Errorf(f string, args ...any) {
+	line := oneLine(f, args)
+	l.to.Errorf("badger: %s", line)
+	l.torn.heard(line)
+}
+
+// Warningf implements badger.Logger.
+func (l badgerLog) Warningf(f string, args ...any) {
+	line := oneLine(f, args)
+	l.to.Warningf("badger: %s", line)
+	l.torn.heard(line)
+}
 
 // Infof is for debugging: Badger tells every level of its tree at every start.
 func (l badgerLog) Infof(f string, args ...any) { l.to.Debugf("badger: %s", oneLine(f, args)) }

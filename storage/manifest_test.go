@@ -7,10 +7,12 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4/pb"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -167,5 +169,100 @@ func TestLostTableIsNotTakenForAFailedChange(t *testing.T) {
 			}
 			unchanged(aside[0], before)
 		})
+	}
+}
+
+// full makes every write to the MANIFEST of a Badger fail from now on.
+func full(t testing.TB, dir string) {
+	t.Helper()
+	sink, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	must(t, err)
+	defer sink.Close()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	n := 0
+	for _, fd := range fds {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err != nil || to != filepath.Join(dir, manifestName) {
+			continue
+		}
+		number, err := strconv.Atoi(fd.Name())
+		must(t, err)
+		must(t, unix.Dup3(int(sink.Fd()), number, unix.O_CLOEXEC))
+		n++
+	}
+	if n != 1 {
+		t.Fatalf("%d MANIFESTs are open in %s", n, dir)
+	}
+}
+
+// A MANIFEST that cannot be written ends the store, at the first word of it: Badger
+// does not try again, nobody waits for it, and the next start has all that was
+// acknowledged.
+func TestTornManifestEndsTheStore(t *testing.T) {
+	of := map[string]func(db *DB) string{
+		"state": func(db *DB) string { return filepath.Join(db.dir, stateDir) },
+		"day":   func(db *DB) string { return db.history.path(db.today.day) },
+	}
+	for part, dirOf := range of {
+		for name, end := range map[string]func(t *testing.T, db *DB, f *fleet) (acknowledged uint64){
+			"flush": func(t *testing.T, db *DB, f *fleet) uint64 {
+				for range 10_000 {
+					b := f.report(2000)
+					if errors.Join(db.WriteBodies(b), db.WriteState(b)) != nil {
+						return b.Sequence - 1
+					}
+				}
+				t.Error("the store goes on")
+				return f.sequence
+			},
+			"close": func(_ *testing.T, _ *DB, f *fleet) uint64 { return f.sequence },
+		} {
+			t.Run(part+", "+name, func(t *testing.T) {
+				var said saying
+				o := tinyOptions()
+				o.Logger = &said
+				db, err := Open(t.TempDir(), o)
+				must(t, err)
+				f := newFleet(8)
+				write(t, db, f.mint())
+				write(t, db, f.report(2000))
+				full(t, dirOf(db))
+				acknowledged := end(t, db, f)
+				_ = db.Close() // with an error, or it had failed before
+				left := crash(t, db.dir)
+				db = openTest(t, left)
+				if lost := db.Recovery().Lost; len(lost) > 0 || db.meta.Batch < acknowledged {
+					t.Errorf("lost %v, at batch %d of %d", lost, db.meta.Batch, acknowledged)
+				}
+				must(t, db.Close())
+				if s, err := Check(left); err != nil || len(s.Problems) > 0 {
+					t.Errorf("check: %v, %v", s.Problems, err)
+				}
+			})
+		}
+	}
+}
+
+// Who is held is who tries again, and only about the MANIFEST.
+func TestTornManifestIsHeardOf(t *testing.T) {
+	for line, want := range map[string]bool{
+		"error flushing memtable to disk: sync /s/MANIFEST: input/output error, retrying":                          true,
+		"[Compactor: 1] LOG Compact FAILED with error: write /s/MANIFEST: no space left on device: {span:nil ...}": true,
+		"error flushing memtable to disk: open /s/000007.sst: no space left on device, retrying":                   false,
+		"[Compactor: 0] LOG Compact FAILED with error: open /s/000007.sst: too many open files: {span:nil ...}":    false,
+		"Received err: open /s/MANIFEST: too many open files. Cleaning up...":                                      false,
+	} {
+		told := make(chan error, 1)
+		heard := &torn{happened: make(chan struct{}), tell: func(err error) error { told <- err; return err }}
+		returned := make(chan error, 1)
+		go func() {
+			badgerLog{silence{}, heard}.Warningf("%s", line)
+			returned <- nil
+		}()
+		err := heard.or(returned)
+		if (err != nil) != want || want && <-told != err {
+			t.Errorf("%s: %v, want it held: %v", line, err, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,14 +21,15 @@ import (
 // what was written is synced, both at once, and an error is one.
 type synced struct {
 	*badger.DB
-	off bool // nothing is synced
+	off  bool // nothing is synced
+	torn *torn
 
 	mu           sync.Mutex // one commit at a time: a log follows another only within one
 	logs, values tail
 }
 
 // commit makes a transaction durable; largest is the length of its largest value.
-// After an error of a sync nobody knows what is.
+// After an error of a sync, or of the MANIFEST, nobody knows what is.
 //
 // The logs of a power cut may hold the one half without the other: a key whose value
 // is gone, or a value without its key. Nobody was told that either is there.
@@ -37,7 +39,9 @@ func (s *synced) commit(txn *badger.Txn, largest int) error {
 	if err := s.follow(); err != nil { // before: the first commit may fill a log
 		return err
 	}
-	if err := txn.Commit(); err != nil || s.off {
+	done := make(chan error, 1)
+	txn.CommitWith(func(err error) { done <- err })
+	if err := s.torn.or(done); err != nil || s.off {
 		return err
 	}
 	if int64(largest) < s.Opts().ValueThreshold {
@@ -61,11 +65,54 @@ func (s *synced) follow() error {
 	return errors.Join(s.values.follow(files.values), s.logs.follow(files.logs))
 }
 
-// Close closes Badger and lets go of its logs.
+// Close closes Badger and lets go of its logs. One whose MANIFEST is torn stays as
+// a kill would leave it.
 func (s *synced) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.DB.Close(), s.logs.close(), s.values.close())
+	done := make(chan error, 1)
+	go func() { done <- s.DB.Close() }()
+	return errors.Join(s.torn.or(done), s.logs.close(), s.values.close())
+}
+
+// torn is a MANIFEST that could not be written, or not be synced. Badger tells that
+// to its log alone and tries again a second later: then the MANIFEST names a table
+// that is not there, between others that are, and no start can tell that from a loss.
+// What failed at its end guard can take back. So the one who failed is held, and the
+// store ends.
+type torn struct {
+	happened chan struct{} // closed when
+	err      error
+	once     sync.Once
+	tell     func(error) error
+}
+
+// Badger's words for what failed and will be tried again.
+var retried = []string{"error flushing memtable", "LOG Compact FAILED"}
+
+// heard looks at what Badger tells its log. It does not return to whoever could not
+// write the MANIFEST.
+func (t *torn) heard(line string) {
+	if !strings.Contains(line, string(filepath.Separator)+manifestName) ||
+		!slices.ContainsFunc(retried, func(words string) bool { return strings.Contains(line, words) }) {
+		return
+	}
+	t.once.Do(func() {
+		t.err = t.tell(errors.New(line))
+		close(t.happened)
+	})
+	select {}
+}
+
+// or is what done brings, or that the MANIFEST was torn meanwhile: then Badger may
+// never bring anything.
+func (t *torn) or(done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-t.happened:
+		return t.err
+	}
 }
 
 // tail is the newest file of a log that Badger writes. Badger counts its files:
