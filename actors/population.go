@@ -30,11 +30,11 @@ var errStopping = errors.New("the hub stops")
 // populate raises every stored host. It runs beside the registry, which changes
 // nothing until it is told of the end.
 func (r *Registry) populate(engine *actor.Engine, self *actor.PID) {
-	began, parts := time.Now(), max(1, min(runtime.GOMAXPROCS(0), len(r.names)))
-	errs := make([]error, parts)
+	began, borders := time.Now(), Borders(len(r.names), func(i int) messages.HostID { return r.names[i] })
+	errs := make([]error, len(borders)-1)
 	var all sync.WaitGroup
-	for i := range parts {
-		all.Go(func() { errs[i] = r.populatePart(r.border(i, parts), r.border(i+1, parts)) })
+	for i := range errs {
+		all.Go(func() { errs[i] = r.populatePart(borders[i], borders[i+1]) })
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -74,13 +74,17 @@ func (r *Registry) populatePart(from, until messages.HostID) error {
 	return err
 }
 
-// border is the host with which the i-th of so many parts of the fleet begins. Few
-// hosts have no key, so the names divide it evenly.
-func (r *Registry) border(i, parts int) messages.HostID {
-	if i == 0 || i == parts {
-		return ""
+// Borders divide a fleet into as many parts as there are processors, no more than n:
+// each part goes from a border on up to, not including, the next. The first and the
+// last are "", which is all that is before and behind. The i-th of n sorted ids that
+// divide the fleet evenly is at(i).
+func Borders(n int, at func(i int) messages.HostID) []messages.HostID {
+	parts := max(1, min(runtime.GOMAXPROCS(0), n))
+	borders := make([]messages.HostID, parts+1)
+	for i := 1; i < parts; i++ {
+		borders[i] = at(i * n / parts)
 	}
-	return r.names[i*len(r.names)/parts]
+	return borders
 }
 
 // finish ends the fetching; who is at it comes to an end before.

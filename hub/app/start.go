@@ -2,11 +2,11 @@ package app
 
 import (
 	"errors"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
 
+	"felhom.eu/actors"
 	"felhom.eu/hub/auth"
 	"felhom.eu/messages"
 	"felhom.eu/storage"
@@ -18,13 +18,14 @@ import (
 // hub holds it once.
 func loadKeys(db *storage.DB, keys *auth.Keys, hosts int, customers []messages.Customer) ([]messages.HostID, error) {
 	keys.Grow(hosts)
-	parts := runtime.GOMAXPROCS(0)
+	borders := actors.Borders(len(customers), func(i int) messages.HostID { return messages.HostID(customers[i].ID) })
+	parts := len(borders) - 1
 	names, errs := make([][]messages.HostID, parts), make([]error, parts)
 	var all sync.WaitGroup
 	for i := range parts {
 		all.Go(func() {
 			names[i] = make([]messages.HostID, 0, hosts/parts)
-			errs[i] = db.EachKey(border(customers, i, parts), border(customers, i+1, parts), func(k messages.Key) error {
+			errs[i] = db.EachKey(borders[i], borders[i+1], func(k messages.Key) error {
 				if n := len(names[i]); n > 0 && names[i][n-1] == k.HostID {
 					k.HostID = names[i][n-1]
 				} else if k.HostID != "" {
@@ -37,14 +38,6 @@ func loadKeys(db *storage.DB, keys *auth.Keys, hosts int, customers []messages.C
 	}
 	all.Wait()
 	return slices.Concat(names...), errors.Join(errs...)
-}
-
-// border is where the i-th of so many parts of the fleet begins: at a customer.
-func border(customers []messages.Customer, i, parts int) messages.HostID {
-	if i == 0 || i == parts || len(customers) == 0 {
-		return ""
-	}
-	return messages.HostID(customers[i*len(customers)/parts].ID)
 }
 
 // startPercent is how much garbage a start may make beside what it loads before
