@@ -511,7 +511,7 @@ func escape(b []byte) (r rune, n int) {
 	return r, 12
 }
 
-// hex4 is the code of the \uXXXX that b begins with, -1 when it does not.
+// hex4 is the code of the \u and four hex digits that b begins with, -1 when it does not.
 func hex4(b []byte) (r rune) {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
