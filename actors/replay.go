@@ -232,19 +232,28 @@ func (r *Replay) newIncident() messages.IncidentID {
 // in the order of their ids.
 type replayAlarms []*replayedHost
 
+// Len implements sort.Interface.
 func (a replayAlarms) Len() int { return len(a) }
+
+// Less implements sort.Interface.
 func (a replayAlarms) Less(i, j int) bool {
 	return a[i].due < a[j].due || a[i].due == a[j].due && a[i].state.ID < a[j].state.ID
 }
+
+// Swap implements sort.Interface.
 func (a replayAlarms) Swap(i, j int) {
 	a[i], a[j] = a[j], a[i]
 	a[i].index, a[j].index = i, j
 }
+
+// Push implements heap.Interface.
 func (a *replayAlarms) Push(x any) {
 	h := x.(*replayedHost)
 	h.index = len(*a)
 	*a = append(*a, h)
 }
+
+// Pop implements heap.Interface.
 func (a *replayAlarms) Pop() any {
 	last := len(*a) - 1
 	h := (*a)[last]

@@ -66,6 +66,7 @@ and FELHOM_AGENT_SOURCE lay over the file.
 // usageError is what the caller can mend before starting again.
 type usageError struct{ error }
 
+// Unwrap is what it was made of, for errors.Is and errors.As.
 func (u usageError) Unwrap() error { return u.error }
 
 // hinted is an error with a way out.
@@ -74,6 +75,7 @@ type hinted struct {
 	hint string
 }
 
+// Unwrap is what it was made of, for errors.Is and errors.As.
 func (h hinted) Unwrap() error { return h.error }
 
 // options are what the command line says.

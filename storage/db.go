@@ -61,10 +61,17 @@ type Options struct {
 
 type silence struct{}
 
-func (silence) Errorf(string, ...any)   {}
+// Errorf implements Logger.
+func (silence) Errorf(string, ...any) {}
+
+// Warningf implements Logger.
 func (silence) Warningf(string, ...any) {}
-func (silence) Infof(string, ...any)    {}
-func (silence) Debugf(string, ...any)   {}
+
+// Infof implements Logger.
+func (silence) Infof(string, ...any) {}
+
+// Debugf implements Logger.
+func (silence) Debugf(string, ...any) {}
 
 // DB is the hub's store. One goroutine may call WriteBodies and one WriteState
 // at a time; all else is for any number of readers. What its methods return is

@@ -16,12 +16,21 @@ type timer struct {
 
 type alarmHeap []timer
 
+// Len implements sort.Interface.
 func (h alarmHeap) Len() int { return len(h) }
+
+// Less implements sort.Interface.
 func (h alarmHeap) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].a.ID < h[j].a.ID
 }
+
+// Swap implements sort.Interface.
 func (h alarmHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *alarmHeap) Push(x any)   { *h = append(*h, x.(timer)) }
+
+// Push implements heap.Interface.
+func (h *alarmHeap) Push(x any) { *h = append(*h, x.(timer)) }
+
+// Pop implements heap.Interface.
 func (h *alarmHeap) Pop() any {
 	n := len(*h) - 1
 	x := (*h)[n]

@@ -33,6 +33,7 @@ func denied(section, store, path, text string) trouble {
 	return trouble{section: section, status: messages.SectionDenied, text: text, store: store, path: path}
 }
 
+// String implements fmt.Stringer.
 func (t trouble) String() string {
 	if t.store == "" {
 		return t.text

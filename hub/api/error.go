@@ -24,6 +24,7 @@ type problem struct {
 	body    []byte // the whole ErrorBody, when it is always the same
 }
 
+// Error implements error.
 func (p *problem) Error() string { return p.message }
 
 func newProblem(status int, code messages.Code, message string) *problem {
@@ -81,6 +82,7 @@ var errUnavailable = newProblem(503, messages.CodeUnavailable, "the hub cannot d
 // methodError is a path that exists for other methods.
 type methodError struct{ allow string }
 
+// Error implements error.
 func (e *methodError) Error() string { return "allowed here: " + e.allow }
 
 // fieldError is an operator's request with something wrong in it.
@@ -90,6 +92,7 @@ type fieldError struct{ field, problem string }
 // be; the problem is told to the operator as it is.
 func InvalidField(field, problem string) error { return &fieldError{field, problem} }
 
+// Error implements error.
 func (e *fieldError) Error() string { return e.field + ": " + e.problem }
 
 // problemOf is the one place where errors become statuses and codes; ok is

@@ -325,7 +325,14 @@ func (p *pinger) Ping(ctx context.Context) error {
 // storeLog is the store's way into the hub's log. What Badger calls info is our debug.
 type storeLog struct{ log zerolog.Logger }
 
-func (l storeLog) Errorf(f string, args ...any)   { l.log.Error().Msgf(f, args...) }
+// Errorf implements storage.Logger.
+func (l storeLog) Errorf(f string, args ...any) { l.log.Error().Msgf(f, args...) }
+
+// Warningf implements storage.Logger.
 func (l storeLog) Warningf(f string, args ...any) { l.log.Warn().Msgf(f, args...) }
-func (l storeLog) Infof(f string, args ...any)    { l.log.Debug().Msgf(f, args...) }
-func (l storeLog) Debugf(f string, args ...any)   { l.log.Trace().Msgf(f, args...) }
+
+// Infof implements storage.Logger.
+func (l storeLog) Infof(f string, args ...any) { l.log.Debug().Msgf(f, args...) }
+
+// Debugf implements storage.Logger.
+func (l storeLog) Debugf(f string, args ...any) { l.log.Trace().Msgf(f, args...) }

@@ -170,7 +170,10 @@ func oneLine(s string) string {
 // usageError is bad usage or configuration: exit status 2.
 type usageError struct{ err error }
 
+// Error implements error.
 func (e *usageError) Error() string { return e.err.Error() }
+
+// Unwrap is what it was made of, for errors.Is and errors.As.
 func (e *usageError) Unwrap() error { return e.err }
 
 // Usage marks err as bad usage or configuration; nil stays nil.
@@ -187,7 +190,10 @@ type hintError struct {
 	hint string
 }
 
+// Error implements error.
 func (e *hintError) Error() string { return e.err.Error() }
+
+// Unwrap is what it was made of, for errors.Is and errors.As.
 func (e *hintError) Unwrap() error { return e.err }
 
 // Hint gives err a remedy, printed on a line of its own; nil stays nil.

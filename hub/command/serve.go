@@ -56,9 +56,14 @@ type setting struct {
 
 var _ pflag.Value = setting{}
 
-func (s setting) String() string     { return s.into[s.key] }
+// String implements pflag.Value.
+func (s setting) String() string { return s.into[s.key] }
+
+// Set implements pflag.Value.
 func (s setting) Set(v string) error { s.into[s.key] = v; return nil }
-func (s setting) Type() string       { return "value" }
+
+// Type implements pflag.Value.
+func (s setting) Type() string { return "value" }
 
 func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	c, err := a.configuration()

@@ -308,11 +308,13 @@ func (o Output) Bar(what string, total int64) io.WriteCloser {
 
 type silent struct{ io.Writer }
 
+// Close implements io.Closer.
 func (silent) Close() error { return nil }
 
 // closing clears the bar when the work is over, however it ended.
 type closing struct{ *progressbar.ProgressBar }
 
+// Close implements io.Closer.
 func (c closing) Close() error { return c.Finish() }
 
 // Spin shows that something goes on until stop is called, for work that says

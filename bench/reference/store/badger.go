@@ -20,6 +20,7 @@ const (
 
 type stores struct{ history, state *badger.DB }
 
+// Close implements io.Closer.
 func (s stores) Close() error { return errors.Join(s.history.Close(), s.state.Close()) }
 
 // openBadger opens both stores with the hub's options, which are in
