@@ -175,7 +175,11 @@ func waitForRun(ctx context.Context, p *rig.Process, log *rig.Log, limit time.Du
 	if err != nil {
 		return r, err
 	}
-	return r, json.Unmarshal([]byte(log.Tail(2000)), &r)
+	line := log.Tail(2000)
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		return r, fmt.Errorf("reference store wrote %q: %w", line, err)
+	}
+	return r, nil
 }
 
 // costs are counters before or after a run.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -43,7 +44,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "store:", err)
 		os.Exit(1)
 	}
-	select {} // until killed
+	// Not select {}: with no other goroutine that is a deadlock to the runtime.
+	killed := make(chan os.Signal, 1)
+	signal.Notify(killed, syscall.SIGTERM)
+	<-killed
 }
 
 func run(kind, dir string, batch int, length time.Duration) error {
